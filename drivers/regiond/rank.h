@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Which pageblocks are the cheapest to empty? No kernel calls in here, so that
+ * the same code runs in the unit tests.
+ */
+#ifndef _REGIOND_RANK_H
+#define _REGIOND_RANK_H
+
+#ifdef __KERNEL__
+#include <linux/types.h>
+#else
+#include <stdbool.h>
+#include <stdint.h>
+typedef uint16_t u16;
+typedef uint32_t u32;
+#endif
+
+/**
+ * struct block_use - what a pageblock holds, in pages; the rest of it is free
+ * @lru: on the LRU lists
+ * @driver: driver pages with migration callbacks
+ * @unmovable: anything else: one such page rules the block out
+ */
+struct block_use {
+	u16 lru;
+	u16 driver;
+	u16 unmovable;
+};
+
+/* The cost of a block that can't be emptied. */
+#define RANK_NEVER	0xffff
+
+/*
+ * Costs that differ by less count as equal, so that neighbours can be emptied
+ * together: a run of its own for a block costs about as much as moving some
+ * hundred pages.
+ */
+#define RANK_STEP	64
+
+u16 rank_cost(const struct block_use *use);
+u32 rank_sort(const u16 *cost, u32 nr_blocks, u32 *order);
+bool rank_still_good(u16 now, u16 then);
+
+#endif /* _REGIOND_RANK_H */

@@ -1,0 +1,663 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * regiond - empty lightly filled pageblocks for somebody who wants them whole
+ *
+ * A guest that ran for a while has free memory in every pageblock and hardly
+ * a pageblock that is free. Who needs whole blocks - a balloon, whose host
+ * loses a huge page with each 4 KiB that is punched out of it - asks here for
+ * N of them in a zone:
+ *
+ *  1. The asker, in regiond_evacuate(), ranks the zone's pageblocks by what
+ *     they hold and marks the cheapest N in the zone's bitmap. A block with
+ *     anything in it that can't be moved is no candidate.
+ *  2. The node's worker copies the bitmap, empties what is marked in runs of
+ *     neighbouring blocks, clears what it did, and looks again, because more
+ *     may have been marked meanwhile.
+ *  3. A run is isolated as a whole before its first page moves. So nothing is
+ *     moved into a block of the same run; and a block that was filled by an
+ *     earlier run is found out on its turn and waits for the next ranking.
+ *
+ * Watermarks are obeyed: a run is never larger than what the zone has free
+ * beyond its high watermark. No room is made here; an asker who needs more makes
+ * it first. (Migration itself may drop clean page cache of a block, and treats
+ * a large folio in it as it does everywhere.)
+ *
+ * Locking: rank_lock of a zone (outer, a mutex) covers the ranking, lock
+ * (inner, a spinlock) the bitmap and the list of requests. The worker takes
+ * only the inner one, so ranking and evacuating go on side by side.
+ */
+#include <linux/bitmap.h>
+#include <linux/completion.h>
+#include <linux/cpumask.h>
+#include <linux/debugfs.h>
+#include <linux/jiffies.h>
+#include <linux/kthread.h>
+#include <linux/list.h>
+#include <linux/memory.h>
+#include <linux/memory_hotplug.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/nodemask.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+#include <linux/topology.h>
+#include <linux/vmalloc.h>
+
+#include <linux/balloon_block.h>
+#include <linux/pageblock_type.h>
+#include <ballast/regiond.h>
+#include "rank.h"
+
+/*
+ * The longest run of pageblocks emptied in one go. Each run flushes all CPUs'
+ * page caches twice, so short runs are dear; a request can be stopped only
+ * between two of them, so long ones are rude.
+ */
+#define REGIOND_RUN	32
+
+/* A ranking is used up block by block, but not when it is older than this. */
+#define REGIOND_RANK_AGE	(2 * HZ)
+
+struct regiond_request {
+	struct list_head node;
+	struct regiond_user *user;
+	struct list_head *blocks;
+	struct regiond_result *result;
+	unsigned int nr_blocks;
+	struct completion done;
+};
+
+struct regiond_zone {
+	struct zone *zone;
+	struct kthread_work work;
+
+	/* Ranking: under rank_lock. */
+	struct mutex rank_lock;
+	unsigned long start_pfn;	/* of block 0 */
+	u32 nr_blocks;
+	u16 *cost;
+	u32 *order;			/* candidates, the cheapest first */
+	u32 nr_order;
+	u32 next;			/* the first of them not used up */
+	unsigned long ranked_at;	/* jiffies */
+	unsigned long *chosen;		/* blocks of the request being made */
+
+	spinlock_t lock;
+	unsigned long *pending;		/* blocks to empty */
+	unsigned long *todo;		/* the worker's copy */
+	struct list_head requests;
+
+	/* Since load, for debugfs: written by one side each. */
+	unsigned long rankings;
+	unsigned long asked;
+	unsigned long won;
+	unsigned long moved;
+	unsigned long failed;
+	unsigned long runs;
+};
+
+struct regiond_node {
+	struct kthread_worker *worker;
+	struct regiond_zone zones[MAX_NR_ZONES];
+};
+
+static struct regiond_node *regiond_nodes[MAX_NUMNODES];
+static DEFINE_MUTEX(regiond_nodes_lock);
+static bool regiond_paused;	/* memory is going offline */
+static struct dentry *regiond_debugfs;
+
+/* What is the page frame's share of its pageblock's use? Returns pages seen. */
+static unsigned long regiond_page_use(struct page *page, unsigned long left,
+				      struct block_use *use)
+{
+	struct folio *folio;
+	unsigned long nr;
+
+	if (PageBuddy(page)) {
+		/* Racy: without zone->lock the order may be anything. */
+		unsigned long order = READ_ONCE(page->private);
+
+		return order <= MAX_PAGE_ORDER ? min(1UL << order, left) : 1;
+	}
+
+	/* On the way to or from the buddy allocator; or within a balloon block. */
+	if (!page_count(page) && !PageTail(page)) {
+		if (PageOffline(page))
+			goto unmovable;
+		return 1;
+	}
+
+	/*
+	 * A folio as large as a block needs a free block to go to, or is split:
+	 * nothing is won by that.
+	 */
+	folio = page_folio(page);
+	if (PageReserved(page) || PageHWPoison(page) ||
+	    folio_test_hugetlb(folio) || folio_order(folio) >= pageblock_order)
+		goto unmovable;
+
+	if (__PageMovable(page)) {
+		use->driver++;
+		return 1;
+	}
+
+	/*
+	 * What is still in a CPU's batch on its way to the LRU can't be
+	 * isolated; the first run drains the batches, and the next ranking
+	 * finds it. What is pinned for long stays where it is.
+	 */
+	if (folio_test_lru(folio) && !folio_maybe_dma_pinned(folio)) {
+		nr = folio_nr_pages(folio) - folio_page_idx(folio, page);
+		/* A racy look at a folio that is being split or freed. */
+		if (!nr || nr > left)
+			nr = left;
+		use->lru += nr;
+		return nr;
+	}
+
+unmovable:
+	use->unmovable++;
+	return left;
+}
+
+/*
+ * A look without locks, and therefore only a look: evacuation finds out for
+ * itself whether each page can be moved.
+ */
+static void regiond_block_use(struct zone *zone, unsigned long pfn,
+			      struct block_use *use)
+{
+	unsigned long end_pfn = pfn + pageblock_nr_pages;
+
+	memset(use, 0, sizeof(*use));
+
+	/* A hole, offline, or shared with another zone. */
+	if (!pfn_to_online_page(pfn) || !pfn_to_online_page(end_pfn - 1) ||
+	    page_zone(pfn_to_page(pfn)) != zone ||
+	    page_zone(pfn_to_page(end_pfn - 1)) != zone ||
+	    pageblock_type(pfn) != MIGRATE_MOVABLE) {
+		use->unmovable = 1;
+		return;
+	}
+
+	while (pfn < end_pfn && !use->unmovable)
+		pfn += regiond_page_use(pfn_to_page(pfn), end_pfn - pfn, use);
+}
+
+static u16 regiond_block_cost(struct regiond_zone *rz, u32 block)
+{
+	struct block_use use;
+
+	regiond_block_use(rz->zone,
+			  rz->start_pfn + block * pageblock_nr_pages, &use);
+	return rank_cost(&use);
+}
+
+static void regiond_zone_free(struct regiond_zone *rz)
+{
+	vfree(rz->cost);
+	vfree(rz->order);
+	bitmap_free(rz->chosen);
+	bitmap_free(rz->pending);
+	bitmap_free(rz->todo);
+	rz->cost = NULL;
+	rz->order = NULL;
+	rz->chosen = NULL;
+	rz->pending = NULL;
+	rz->todo = NULL;
+	rz->nr_blocks = 0;
+}
+
+/*
+ * The tables follow the zone's span, which grows and shrinks with hotplug. The
+ * worker must be idle: the caller holds rank_lock and there is no request.
+ */
+static int regiond_zone_resize(struct regiond_zone *rz)
+{
+	unsigned long start = pageblock_start_pfn(rz->zone->zone_start_pfn);
+	unsigned long end = pageblock_align(zone_end_pfn(rz->zone));
+	u32 nr = (end - start) >> pageblock_order;
+
+	if (rz->cost && start == rz->start_pfn && nr == rz->nr_blocks)
+		return 0;
+
+	regiond_zone_free(rz);
+	rz->nr_order = 0;
+	rz->cost = vcalloc(nr, sizeof(*rz->cost));
+	rz->order = vcalloc(nr, sizeof(*rz->order));
+	rz->chosen = bitmap_zalloc(nr, GFP_KERNEL);
+	rz->pending = bitmap_zalloc(nr, GFP_KERNEL);
+	rz->todo = bitmap_zalloc(nr, GFP_KERNEL);
+	if (!rz->cost || !rz->order || !rz->chosen || !rz->pending ||
+	    !rz->todo) {
+		regiond_zone_free(rz);
+		return -ENOMEM;
+	}
+	rz->start_pfn = start;
+	rz->nr_blocks = nr;
+	return 0;
+}
+
+static void regiond_rank(struct regiond_zone *rz)
+{
+	u32 block;
+
+	for (block = 0; block < rz->nr_blocks; block++) {
+		rz->cost[block] = regiond_block_cost(rz, block);
+		cond_resched();
+	}
+	rz->nr_order = rank_sort(rz->cost, rz->nr_blocks, rz->order);
+	rz->next = 0;
+	rz->ranked_at = jiffies;
+	rz->rankings++;
+}
+
+/*
+ * Choose up to nr blocks, the cheapest first. What changed since it was ranked
+ * is left out, see rank_still_good(), and so is what somebody else has chosen.
+ */
+static unsigned int regiond_pick(struct regiond_zone *rz, unsigned int nr)
+{
+	unsigned int chosen = 0;
+
+	while (chosen < nr && rz->next < rz->nr_order) {
+		u32 block = rz->order[rz->next++];
+		u16 cost = regiond_block_cost(rz, block);
+
+		if (!rank_still_good(cost, rz->cost[block]))
+			continue;
+
+		if (test_bit(block, rz->pending))
+			continue;
+
+		rz->cost[block] = cost;
+		__set_bit(block, rz->chosen);
+		chosen++;
+	}
+	return chosen;
+}
+
+static unsigned int regiond_choose(struct regiond_zone *rz, unsigned int nr)
+{
+	unsigned int chosen = 0;
+
+	bitmap_zero(rz->chosen, rz->nr_blocks);
+	if (rz->nr_order &&
+	    time_before(jiffies, rz->ranked_at + REGIOND_RANK_AGE))
+		chosen = regiond_pick(rz, nr);
+	/*
+	 * The rest of an old ranking may have been filled up by what was moved
+	 * out of its beginning: rank anew before giving up.
+	 */
+	if (!chosen) {
+		regiond_rank(rz);
+		chosen = regiond_pick(rz, nr);
+	}
+	return chosen;
+}
+
+/* How many blocks can the zone empty now and keep its high watermark? */
+static unsigned int regiond_room(struct zone *zone)
+{
+	unsigned long free = zone_page_state(zone, NR_FREE_PAGES);
+	unsigned long high = high_wmark_pages(zone);
+
+	return free > high ? (free - high) >> pageblock_order : 0;
+}
+
+/* One attempt at a run; what is won goes to the request. */
+static int regiond_try(struct regiond_zone *rz, struct regiond_request *req,
+		       u32 block, unsigned int nr)
+{
+	struct page *page = list_entry(req->blocks->prev, struct page, lru);
+	u16 cost[REGIOND_RUN];
+	unsigned int won = 0;
+	int err;
+
+	/* Somebody may rank anew in the meantime. */
+	memcpy(cost, &rz->cost[block], nr * sizeof(*cost));
+	rz->runs++;
+	err = balloon_blocks_evacuate(rz->start_pfn +
+				      block * pageblock_nr_pages, nr,
+				      req->blocks, req->user->account);
+	if (err)
+		return err;
+
+	/* What is behind the old tail was won by this call. */
+	list_for_each_entry_continue(page, req->blocks, lru) {
+		unsigned long pfn = page_to_pfn(page) - rz->start_pfn;
+		u16 moved = cost[(pfn >> pageblock_order) - block];
+
+		if (moved != RANK_NEVER) {
+			req->result->moved += moved;
+			rz->moved += moved;
+		}
+		won++;
+	}
+	req->result->won += won;
+	req->result->failed += nr - won;
+	rz->won += won;
+	rz->failed += nr - won;
+	return 0;
+}
+
+/*
+ * Empty a run of blocks. Where a page is in the way, the block that holds it
+ * is given up and its neighbours are won all the same. Pages are moved in the
+ * order of their addresses, so it is the first block that is not empty by now.
+ */
+static int regiond_run(struct regiond_zone *rz, struct regiond_request *req,
+		       u32 block, unsigned int nr)
+{
+	unsigned int empty;
+	int err;
+
+	for (;;) {
+		err = regiond_try(rz, req, block, nr);
+		if (err != -EBUSY)
+			return err;
+		if (nr == 1) {
+			req->result->failed++;
+			rz->failed++;
+			return 0;
+		}
+
+		for (empty = 0; empty < nr - 1; empty++)
+			if (regiond_block_cost(rz, block + empty))
+				break;
+		if (empty) {
+			err = regiond_run(rz, req, block, empty);
+			if (err)
+				return err;
+		}
+		err = regiond_run(rz, req, block + empty, 1);
+		if (err)
+			return err;
+		block += empty + 1;
+		nr -= empty + 1;
+		if (!nr)
+			return 0;
+	}
+}
+
+/*
+ * The request that the next run works for; those that are done are released.
+ * When nobody waits any more, what is still marked was for somebody gone.
+ */
+static struct regiond_request *regiond_serve(struct regiond_zone *rz)
+{
+	struct regiond_request *req;
+
+	for (;;) {
+		spin_lock(&rz->lock);
+		req = list_first_entry_or_null(&rz->requests,
+					       struct regiond_request, node);
+		spin_unlock(&rz->lock);
+		if (!req)
+			return NULL;
+		if (req->user->ops && req->user->ops->stop &&
+		    req->user->ops->stop(req->user))
+			req->result->stopped = true;
+		else if (req->result->won < req->nr_blocks &&
+			 !req->result->nomem)
+			return req;
+
+		spin_lock(&rz->lock);
+		list_del(&req->node);
+		if (list_empty(&rz->requests))
+			bitmap_zero(rz->pending, rz->nr_blocks);
+		spin_unlock(&rz->lock);
+		complete(&req->done);
+	}
+}
+
+static void regiond_work(struct kthread_work *work)
+{
+	struct regiond_zone *rz = container_of(work, struct regiond_zone, work);
+	struct regiond_request *req;
+	unsigned int nr, room;
+	u32 block, end;
+
+	while ((req = regiond_serve(rz))) {
+		spin_lock(&rz->lock);
+		bitmap_copy(rz->todo, rz->pending, rz->nr_blocks);
+		spin_unlock(&rz->lock);
+
+		block = find_first_bit(rz->todo, rz->nr_blocks);
+		if (block >= rz->nr_blocks || READ_ONCE(regiond_paused)) {
+			/* Nothing is left to win for those who still wait. */
+			req->nr_blocks = req->result->won;
+			continue;
+		}
+
+		while (block < rz->nr_blocks && req &&
+		       !READ_ONCE(regiond_paused)) {
+			room = regiond_room(rz->zone);
+			if (!room) {
+				req->result->nomem = true;
+				break;
+			}
+			end = find_next_zero_bit(rz->todo, rz->nr_blocks, block);
+			nr = min3(end - block, room, (u32)REGIOND_RUN);
+			nr = min(nr, req->nr_blocks - req->result->won);
+
+			spin_lock(&rz->lock);
+			bitmap_clear(rz->pending, block, nr);
+			spin_unlock(&rz->lock);
+
+			req->result->asked += nr;
+			rz->asked += nr;
+			if (regiond_run(rz, req, block, nr))
+				req->result->nomem = true;
+
+			block = find_next_bit(rz->todo, rz->nr_blocks,
+					      block + nr);
+			req = regiond_serve(rz);
+		}
+	}
+}
+
+static void regiond_zone_init(struct regiond_zone *rz, struct zone *zone)
+{
+	rz->zone = zone;
+	kthread_init_work(&rz->work, regiond_work);
+	mutex_init(&rz->rank_lock);
+	spin_lock_init(&rz->lock);
+	INIT_LIST_HEAD(&rz->requests);
+}
+
+/* The node's worker is started when the node is first asked for a block. */
+static struct regiond_node *regiond_node_get(int nid)
+{
+	struct regiond_node *node;
+	int i;
+
+	mutex_lock(&regiond_nodes_lock);
+	node = regiond_nodes[nid];
+	if (node)
+		goto out;
+
+	node = kzalloc(sizeof(*node), GFP_KERNEL);
+	if (!node)
+		goto out;
+	node->worker = kthread_create_worker(0, "regiond%d", nid);
+	if (IS_ERR(node->worker)) {
+		kfree(node);
+		node = NULL;
+		goto out;
+	}
+	if (!cpumask_empty(cpumask_of_node(nid)))
+		set_cpus_allowed_ptr(node->worker->task, cpumask_of_node(nid));
+	for (i = 0; i < MAX_NR_ZONES; i++)
+		regiond_zone_init(&node->zones[i],
+				  &NODE_DATA(nid)->node_zones[i]);
+	regiond_nodes[nid] = node;
+out:
+	mutex_unlock(&regiond_nodes_lock);
+	return node;
+}
+
+/**
+ * regiond_evacuate() - empty the cheapest pageblocks of a zone and take them
+ * @user: who asks
+ * @zone: where; ZONE_NORMAL or below, since what a user takes may stay long
+ * @nr_blocks: how many pageblocks
+ * @blocks: the blocks won are added to its tail, linked by page->lru, every
+ *	page PageOffline; balloon_block_free() gives one back
+ * @result: what became of it; may not be NULL
+ *
+ * Waits until the zone's worker has tried @nr_blocks pageblocks, or as many as
+ * there are candidates. No room is made: the worker stops where the zone would
+ * fall below its high watermark, and says so in @result->nomem.
+ *
+ * Context: Process context, sleeps. The caller holds no lock that a page's
+ * migration or the OOM notifier may take.
+ * Return: 0, also if no block was won; -ENOMEM if the zone's tables could not be
+ * allocated, -EINVAL if the zone can't be asked, -EBUSY while memory of the
+ * machine goes offline.
+ */
+int regiond_evacuate(struct regiond_user *user, struct zone *zone,
+		     unsigned int nr_blocks, struct list_head *blocks,
+		     struct regiond_result *result)
+{
+	struct regiond_request req = {
+		.user = user,
+		.blocks = blocks,
+		.result = result,
+		.nr_blocks = nr_blocks,
+	};
+	struct regiond_node *node;
+	struct regiond_zone *rz;
+	int err = 0;
+
+	memset(result, 0, sizeof(*result));
+	if (zone_idx(zone) > ZONE_NORMAL || !managed_zone(zone))
+		return -EINVAL;
+	node = regiond_node_get(zone_to_nid(zone));
+	if (!node)
+		return -ENOMEM;
+	rz = &node->zones[zone_idx(zone)];
+	init_completion(&req.done);
+
+	mutex_lock(&rz->rank_lock);
+	spin_lock(&rz->lock);
+	if (READ_ONCE(regiond_paused))
+		err = -EBUSY;
+	else if (list_empty(&rz->requests))
+		err = -EAGAIN;		/* idle: the tables may be changed */
+	spin_unlock(&rz->lock);
+	if (err == -EAGAIN) {
+		kthread_flush_work(&rz->work);
+		err = regiond_zone_resize(rz);
+	}
+	if (!err && regiond_choose(rz, nr_blocks)) {
+		spin_lock(&rz->lock);
+		bitmap_or(rz->pending, rz->pending, rz->chosen, rz->nr_blocks);
+		list_add_tail(&req.node, &rz->requests);
+		spin_unlock(&rz->lock);
+		kthread_queue_work(node->worker, &rz->work);
+	} else {
+		complete(&req.done);
+	}
+	mutex_unlock(&rz->rank_lock);
+
+	wait_for_completion(&req.done);
+	return err;
+}
+EXPORT_SYMBOL_GPL(regiond_evacuate);
+
+/*
+ * While memory goes offline nothing is ranked or emptied: struct pages may
+ * vanish, and pageblocks are isolated by somebody else.
+ */
+static int regiond_memory_notify(struct notifier_block *nb,
+				 unsigned long action, void *arg)
+{
+	bool pause = action == MEM_GOING_OFFLINE;
+	int nid, i;
+
+	if (!pause && action != MEM_OFFLINE && action != MEM_CANCEL_OFFLINE)
+		return NOTIFY_OK;
+
+	mutex_lock(&regiond_nodes_lock);
+	WRITE_ONCE(regiond_paused, pause);
+	for_each_online_node(nid) {
+		struct regiond_node *node = regiond_nodes[nid];
+
+		for (i = 0; node && i < MAX_NR_ZONES; i++) {
+			struct regiond_zone *rz = &node->zones[i];
+
+			/* Waits for a ranking, then for the worker. */
+			mutex_lock(&rz->rank_lock);
+			rz->nr_order = 0;
+			mutex_unlock(&rz->rank_lock);
+			if (pause)
+				kthread_flush_work(&rz->work);
+		}
+	}
+	mutex_unlock(&regiond_nodes_lock);
+	return NOTIFY_OK;
+}
+
+static struct notifier_block regiond_memory_nb = {
+	.notifier_call = regiond_memory_notify,
+};
+
+static int regiond_show(struct seq_file *m, void *v)
+{
+	int nid, i;
+
+	seq_puts(m, "node zone rankings runs asked won moved failed\n");
+	mutex_lock(&regiond_nodes_lock);
+	for_each_online_node(nid) {
+		struct regiond_node *node = regiond_nodes[nid];
+
+		for (i = 0; node && i < MAX_NR_ZONES; i++) {
+			struct regiond_zone *rz = &node->zones[i];
+
+			if (!rz->rankings)
+				continue;
+			seq_printf(m, "%d %s %lu %lu %lu %lu %lu %lu\n", nid,
+				   rz->zone->name, rz->rankings, rz->runs,
+				   rz->asked, rz->won, rz->moved, rz->failed);
+		}
+	}
+	mutex_unlock(&regiond_nodes_lock);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(regiond);
+
+static int __init regiond_init(void)
+{
+	int err = register_memory_notifier(&regiond_memory_nb);
+
+	if (err)
+		return err;
+	regiond_debugfs = debugfs_create_file("regiond", 0444, NULL, NULL,
+					      &regiond_fops);
+	return 0;
+}
+
+static void __exit regiond_exit(void)
+{
+	int nid, i;
+
+	debugfs_remove(regiond_debugfs);
+	unregister_memory_notifier(&regiond_memory_nb);
+	for (nid = 0; nid < MAX_NUMNODES; nid++) {
+		struct regiond_node *node = regiond_nodes[nid];
+
+		if (!node)
+			continue;
+		kthread_destroy_worker(node->worker);
+		for (i = 0; i < MAX_NR_ZONES; i++)
+			regiond_zone_free(&node->zones[i]);
+		kfree(node);
+	}
+}
+
+module_init(regiond_init);
+module_exit(regiond_exit);
+MODULE_DESCRIPTION("Evacuation of lightly filled pageblocks");
+MODULE_LICENSE("GPL");
