@@ -1,0 +1,548 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Virtio balloon: whole pageblocks
+ *
+ * The host backs the guest with huge pages where it can. A balloon that takes
+ * single pages breaks one with each of them; so this one takes whole blocks:
+ * first those that are free, then those that regiond can empty.
+ *
+ * A block goes to the host in one of two ways, on standard queues:
+ *
+ *  - as a part of a range on the reporting queue, where the device has free
+ *    page reporting and does not have to keep a poison value. A range may be
+ *    any number of neighbouring blocks, and the device discards it in one
+ *    call. Nothing is said when such a block is used again: that is what
+ *    reported pages are about.
+ *  - as PFNs on the inflate queue, all of a block in one buffer and in order,
+ *    so that a device on hugetlbfs sees a whole host page. The deflate queue
+ *    hears of it when the block is released.
+ *
+ * A block is held only when the host has acknowledged it. Until then nobody
+ * else - the OOM notifier, migration - can find it. While the host discards
+ * one lot of ranges the next one is taken from the allocator.
+ *
+ * A block can't be moved, since there is no other one to move it to. But it can
+ * be given back: when somebody wants the memory that it is in, for a contiguous
+ * allocation or to take it offline, that pageblock is isolated, and the kernel
+ * asks what can be done about the pages in it. The first page of a block, which
+ * is the one with a reference, is a driver page for that. The balloon takes
+ * another block in its place a while later.
+ */
+#include <linux/list_sort.h>
+#include <linux/mm.h>
+#include <linux/nodemask.h>
+#include <linux/page-isolation.h>
+#include <linux/scatterlist.h>
+
+#include <ballast/driver_pages.h>
+#include <linux/balloon_block.h>
+#include <linux/pageblock_type.h>
+#include "balloon.h"
+
+/* How long free blocks are collected before the host hears of them. */
+#define BALLOON_COLLECT_JIFFIES	max(HZ / 10, 1)
+/* How many blocks at once the host gets, where there are so many. */
+#define BALLOON_SEND_BATCH	256U
+/* How many blocks at once the allocator, and regiond, are asked for. */
+#define BALLOON_ALLOC_BATCH	32U
+#define BALLOON_WIN_BATCH	64U
+
+static int block_cmp(void *priv, const struct list_head *a,
+		     const struct list_head *b)
+{
+	unsigned long pfn_a = page_to_pfn(list_entry(a, struct page, lru));
+	unsigned long pfn_b = page_to_pfn(list_entry(b, struct page, lru));
+
+	return pfn_a < pfn_b ? -1 : pfn_a > pfn_b;
+}
+
+/* Wait until the host has acknowledged what it was sent, if anything. */
+static int finish_ranges(struct virtio_balloon *vb)
+{
+	if (!vb->reporting)
+		return 0;
+	vb->reporting = false;
+	return balloon_report_finish(vb);
+}
+
+/* One buffer is with the host at a time. */
+static int send_ranges(struct virtio_balloon *vb)
+{
+	struct balloon_ranges *ranges = &vb->ranges;
+	struct scatterlist sg[BALLOON_RANGES_MAX];
+	unsigned int i, nr = ranges->nr;
+	int err;
+
+	BUILD_BUG_ON(BALLOON_RANGES_MAX > PAGE_REPORTING_CAPACITY);
+
+	sg_init_table(sg, nr);
+	for (i = 0; i < nr; i++)
+		sg_set_page(&sg[i], pfn_to_page(ranges->range[i].pfn),
+			    ranges->range[i].nr_pages << PAGE_SHIFT, 0);
+	ranges->nr = 0;
+
+	err = finish_ranges(vb) ?: balloon_report_start(vb, sg, nr);
+	if (err)
+		return err;
+	vb->reporting = true;
+	vb->count.ranges_sent += nr;
+	return 0;
+}
+
+static int report_blocks(struct virtio_balloon *vb, struct list_head *blocks)
+{
+	struct balloon_ranges *ranges = &vb->ranges;
+	struct page *block;
+	int err;
+
+	ranges->nr = 0;
+	list_for_each_entry(block, blocks, lru) {
+		unsigned long pfn = page_to_pfn(block);
+
+		if (balloon_ranges_add(ranges, pfn, pageblock_nr_pages))
+			continue;
+		err = send_ranges(vb);
+		if (err)
+			return err;
+		balloon_ranges_add(ranges, pfn, pageblock_nr_pages);
+	}
+	return send_ranges(vb);
+}
+
+static void set_block_pfns(struct virtio_balloon *vb, struct page *block)
+{
+	unsigned long i;
+
+	for (i = 0; i < pageblock_nr_pages; i++)
+		balloon_add_page_pfns(vb, block + i);
+}
+
+/* Called with the balloon lock held; the list is in the order of addresses. */
+static void tell_block_pfns(struct virtio_balloon *vb, struct virtqueue *vq,
+			    struct list_head *blocks)
+{
+	struct page *block;
+
+	vb->num_pfns = 0;
+	list_for_each_entry(block, blocks, lru) {
+		set_block_pfns(vb, block);
+		if (vb->num_pfns + VIRTIO_BALLOON_PAGES_PER_BLOCK >
+		    VIRTIO_BALLOON_BLOCK_PFNS)
+			balloon_tell_host(vb, vq);
+	}
+	balloon_tell_host(vb, vq);
+}
+
+/* Under the balloon lock. */
+static void hold_blocks(struct virtio_balloon *vb, struct list_head *blocks,
+			unsigned int nr)
+{
+	list_splice_tail_init(blocks, &vb->fresh);
+	WRITE_ONCE(vb->num_blocks, vb->num_blocks + nr);
+	count_vm_events(BALLOON_INFLATE, nr << pageblock_order);
+}
+
+static void free_blocks(struct virtio_balloon *vb, struct list_head *blocks)
+{
+	bool account = balloon_pages_unmanaged(vb);
+	struct page *block, *next;
+
+	list_for_each_entry_safe(block, next, blocks, lru) {
+		list_del(&block->lru);
+		balloon_block_free(block, account);
+	}
+}
+
+/*
+ * Wait until the host has acknowledged the blocks that were sent, and hold
+ * them. False if the device is broken: then they have gone back.
+ */
+static bool settle_blocks(struct virtio_balloon *vb)
+{
+	unsigned int nr = vb->num_sent;
+
+	if (!nr)
+		return true;
+	vb->num_sent = 0;
+	if (finish_ranges(vb)) {
+		free_blocks(vb, &vb->sent);
+		return false;
+	}
+	mutex_lock(&vb->balloon_lock);
+	vb->count.blocks_sent_range += nr;
+	hold_blocks(vb, &vb->sent, nr);
+	mutex_unlock(&vb->balloon_lock);
+	return true;
+}
+
+/*
+ * Hand blocks over to the host. They are held when it has acknowledged them:
+ * at once for PFNs, at the next settle_blocks() for ranges. False if the device
+ * is broken: then they have gone back.
+ */
+static bool inflate_blocks(struct virtio_balloon *vb, struct list_head *blocks,
+			   unsigned int nr)
+{
+	list_sort(NULL, blocks, block_cmp);
+
+	if (vb->use_ranges) {
+		if (!settle_blocks(vb) || report_blocks(vb, blocks)) {
+			free_blocks(vb, blocks);
+			return false;
+		}
+		list_splice_init(blocks, &vb->sent);
+		vb->num_sent = nr;
+		return true;
+	}
+
+	mutex_lock(&vb->balloon_lock);
+	tell_block_pfns(vb, vb->inflate_vq, blocks);
+	vb->count.blocks_sent_pfn += nr;
+	hold_blocks(vb, blocks, nr);
+	mutex_unlock(&vb->balloon_lock);
+	return true;
+}
+
+/*
+ * The zone that can spare most, among those that the caller has not seen yet.
+ * Going there first keeps nodes and zones about equally filled.
+ */
+static struct zone *roomiest_zone(struct virtio_balloon *vb,
+				  unsigned long *room, const nodemask_t *seen)
+{
+	struct zone *best = NULL;
+	int nid, i;
+
+	*room = 0;
+	for_each_online_node(nid) {
+		for (i = 0; i <= ZONE_NORMAL; i++) {
+			struct zone *zone = &NODE_DATA(nid)->node_zones[i];
+			unsigned long zone_room;
+
+			if (!managed_zone(zone) || node_isset(nid, seen[i]))
+				continue;
+			zone_room = balloon_zone_room(vb, zone);
+			if (!best || zone_room > *room) {
+				*room = zone_room;
+				best = zone;
+			}
+		}
+	}
+	return best;
+}
+
+static void zone_seen(struct zone *zone, nodemask_t *seen)
+{
+	node_set(zone_to_nid(zone), seen[zone_idx(zone)]);
+}
+
+static bool balloon_regiond_stop(struct regiond_user *user)
+{
+	struct virtio_balloon *vb = container_of(user, struct virtio_balloon,
+						 regiond);
+
+	return balloon_interrupted(vb);
+}
+
+static const struct regiond_user_ops balloon_regiond_ops = {
+	.stop = balloon_regiond_stop,
+};
+
+/*
+ * Free blocks, from one zone after the other. Collecting goes on for a while,
+ * because the more is sorted at once the longer the ranges get.
+ */
+static unsigned int take_free_blocks(struct virtio_balloon *vb, unsigned int nr,
+				     struct list_head *blocks, unsigned long end)
+{
+	nodemask_t seen[ZONE_NORMAL + 1] = {};
+	unsigned int batch, got, taken = 0;
+	unsigned long room;
+	struct zone *zone;
+
+	while (taken < nr && time_before(jiffies, end) &&
+	       !balloon_interrupted(vb)) {
+		zone = roomiest_zone(vb, &room, seen);
+		room = min(room, balloon_room(vb)) >> pageblock_order;
+		if (!zone || !room)
+			break;
+		batch = min3(nr - taken, BALLOON_ALLOC_BATCH,
+			     (unsigned int)room);
+		got = balloon_blocks_alloc(zone, batch, blocks,
+					   balloon_pages_unmanaged(vb));
+		taken += got;
+		if (got < batch)
+			zone_seen(zone, seen);
+	}
+	vb->count.blocks_free += taken;
+	return taken;
+}
+
+/* Blocks that regiond can empty, from the zone that can spare most. */
+static unsigned int win_blocks(struct virtio_balloon *vb, unsigned int nr,
+			       struct list_head *blocks, bool *busy)
+{
+	nodemask_t seen[ZONE_NORMAL + 1] = {};
+	struct regiond_result result;
+	unsigned long room;
+	struct zone *zone;
+
+	while (!balloon_interrupted(vb)) {
+		zone = roomiest_zone(vb, &room, seen);
+		room = min(room, balloon_room(vb)) >> pageblock_order;
+		if (!zone || !room)
+			return 0;
+		zone_seen(zone, seen);
+
+		if (regiond_evacuate(&vb->regiond, zone,
+				     min3(nr, BALLOON_WIN_BATCH,
+					  (unsigned int)room),
+				     blocks, &result))
+			*busy = true;
+		vb->count.blocks_asked += result.asked;
+		vb->count.blocks_won += result.won;
+		vb->count.pages_moved += result.moved;
+		if (result.won)
+			return result.won;
+	}
+	return 0;
+}
+
+/**
+ * balloon_take_blocks() - inflate by whole pageblocks
+ * @vb: the balloon
+ * @nr: how many at the most
+ *
+ * One step: it returns when the host has acknowledged what was found in a
+ * while, the caller comes back for more.
+ *
+ * Context: the size work, no locks held.
+ * Return: the number of blocks taken; with 0, @vb->blocks_exhausted says
+ * whether there are none to be had, or just not now.
+ */
+unsigned int balloon_take_blocks(struct virtio_balloon *vb, unsigned int nr)
+{
+	unsigned long end = jiffies + BALLOON_COLLECT_JIFFIES;
+	unsigned int got, taken = 0;
+	bool busy = false;
+	LIST_HEAD(blocks);
+
+	do {
+		got = take_free_blocks(vb, min(nr - taken, BALLOON_SEND_BATCH),
+				       &blocks, end);
+		taken += got;
+		if (got && !inflate_blocks(vb, &blocks, got))
+			return 0;
+	} while (got && taken < nr);
+
+	if (!taken)
+		taken = win_blocks(vb, nr, &blocks, &busy);
+	if (!taken && !busy && !balloon_interrupted(vb) &&
+	    balloon_make_room(vb, (unsigned long)nr << pageblock_order))
+		taken = win_blocks(vb, nr, &blocks, &busy);
+	if (!list_empty(&blocks) && !inflate_blocks(vb, &blocks, taken))
+		return 0;
+	if (!settle_blocks(vb))
+		return 0;
+	if (!taken && !busy && !balloon_interrupted(vb))
+		vb->blocks_exhausted = true;
+	return taken;
+}
+
+/**
+ * balloon_take_spare_block() - a pageblock that the host is not told of
+ * @vb: the balloon
+ *
+ * For single pages that are to be together. The block is PageOffline and
+ * accounted as one in the balloon.
+ *
+ * Context: the size work, no locks held.
+ * Return: the block, or NULL.
+ */
+struct page *balloon_take_spare_block(struct virtio_balloon *vb)
+{
+	LIST_HEAD(blocks);
+	bool busy = false;
+	struct page *block;
+
+	if (!take_free_blocks(vb, 1, &blocks, jiffies + BALLOON_COLLECT_JIFFIES))
+		win_blocks(vb, 1, &blocks, &busy);
+	block = list_first_entry_or_null(&blocks, struct page, lru);
+	if (block)
+		list_del(&block->lru);
+	return block;
+}
+
+/**
+ * balloon_offer_blocks() - let the blocks be given back that were taken lately
+ * @vb: the balloon
+ *
+ * Not done as they are taken, since nobody waits for it. A block that somebody
+ * has locked at the moment is for the next time.
+ *
+ * Context: Process context, sleeps.
+ */
+void balloon_offer_blocks(struct virtio_balloon *vb)
+{
+	struct page *block, *next;
+
+	mutex_lock(&vb->balloon_lock);
+	list_for_each_entry_safe(block, next, &vb->fresh, lru) {
+		spin_lock(&vb->held_lock);
+		if (!driver_pages_mark(vb->block_mapping, block))
+			list_move_tail(&block->lru, &vb->blocks);
+		spin_unlock(&vb->held_lock);
+	}
+	mutex_unlock(&vb->balloon_lock);
+}
+
+/*
+ * Under the balloon lock: up to @nr blocks of a list, the last ones first. Not
+ * those that are being given back just now.
+ */
+static unsigned int pick_blocks(struct virtio_balloon *vb,
+				struct list_head *from, unsigned int nr,
+				struct list_head *to)
+{
+	unsigned int batch, picked = 0;
+	struct page *block, *next;
+
+	do {
+		batch = 0;
+		spin_lock(&vb->held_lock);
+		list_for_each_entry_safe_reverse(block, next, from, lru) {
+			if (picked == nr || batch == BALLOON_ALLOC_BATCH)
+				break;
+			if (driver_pages_unmark(vb->block_mapping,
+						block) == -EAGAIN)
+				continue;
+			list_move(&block->lru, to);
+			picked++;
+			batch++;
+		}
+		spin_unlock(&vb->held_lock);
+	} while (batch && picked < nr);
+	return picked;
+}
+
+/**
+ * balloon_release_blocks() - deflate by whole pageblocks
+ * @vb: the balloon
+ * @nr: how many at the most
+ *
+ * Context: Process context, and the OOM notifier: no memory is allocated.
+ * Return: the number of blocks released: fewer, if some are being given back
+ * just now.
+ */
+unsigned int balloon_release_blocks(struct virtio_balloon *vb, unsigned int nr)
+{
+	unsigned int released;
+	LIST_HEAD(blocks);
+
+	mutex_lock(&vb->balloon_lock);
+	released = pick_blocks(vb, &vb->fresh, nr, &blocks);
+	released += pick_blocks(vb, &vb->blocks, nr - released, &blocks);
+	WRITE_ONCE(vb->num_blocks, vb->num_blocks - released);
+	count_vm_events(BALLOON_DEFLATE, released << pageblock_order);
+
+	/* VIRTIO_BALLOON_F_MUST_TELL_HOST: before they are used. */
+	if (!vb->use_ranges)
+		tell_block_pfns(vb, vb->deflate_vq, &blocks);
+	vb->count.blocks_released += released;
+	mutex_unlock(&vb->balloon_lock);
+
+	free_blocks(vb, &blocks);
+	return released;
+}
+
+/* Compaction has no business here: where should it move a block to? */
+static bool balloon_block_isolate(struct address_space *mapping,
+				  struct page *block, enum migrate_mode mode)
+{
+	struct virtio_balloon *vb = driver_pages_private(mapping);
+
+	if (pageblock_type(page_to_pfn(block)) != MIGRATE_ISOLATE)
+		return false;
+
+	spin_lock(&vb->held_lock);
+	list_del(&block->lru);
+	spin_unlock(&vb->held_lock);
+	return true;
+}
+
+static void balloon_block_putback(struct address_space *mapping,
+				  struct page *block, enum migrate_mode mode)
+{
+	struct virtio_balloon *vb = driver_pages_private(mapping);
+
+	spin_lock(&vb->held_lock);
+	list_add(&block->lru, &vb->blocks);
+	spin_unlock(&vb->held_lock);
+}
+
+/*
+ * Nothing is moved: the block is given back to the guest, and @dst not used. To
+ * the kernel that is a page that was freed while it was isolated.
+ */
+static int balloon_block_migrate(struct address_space *mapping,
+				 struct page *dst, struct page *block,
+				 enum migrate_mode mode)
+{
+	struct virtio_balloon *vb = driver_pages_private(mapping);
+
+	if (mode == MIGRATE_ASYNC)
+		return -EAGAIN;
+
+	mutex_lock(&vb->balloon_lock);
+	if (!vb->use_ranges) {
+		set_block_pfns(vb, block);
+		balloon_tell_host(vb, vb->deflate_vq);
+	}
+	/* Last, for the device goes away when there is nothing left. */
+	WRITE_ONCE(vb->num_blocks, vb->num_blocks - 1);
+	count_vm_events(BALLOON_DEFLATE, pageblock_nr_pages);
+	vb->count.blocks_given_back++;
+	mutex_unlock(&vb->balloon_lock);
+
+	driver_pages_unmark_locked(mapping, block);
+	balloon_block_free(block, balloon_pages_unmanaged(vb));
+	balloon_note_range(vb);
+	return -EAGAIN;
+}
+
+static const struct driver_page_ops balloon_block_ops = {
+	.isolate = balloon_block_isolate,
+	.migrate = balloon_block_migrate,
+	.putback = balloon_block_putback,
+};
+
+/**
+ * balloon_blocks_init() - prepare for taking blocks
+ * @vb: a balloon with its device, whose features are negotiated
+ *
+ * Return: 0 or an errno; balloon_blocks_exit() is due in the end.
+ */
+int balloon_blocks_init(struct virtio_balloon *vb)
+{
+	char name[32];
+
+	INIT_LIST_HEAD(&vb->blocks);
+	INIT_LIST_HEAD(&vb->sent);
+	INIT_LIST_HEAD(&vb->fresh);
+	mutex_init(&vb->reporting_lock);
+	vb->regiond.ops = &balloon_regiond_ops;
+	vb->regiond.account = balloon_pages_unmanaged(vb);
+
+	snprintf(name, sizeof(name), "%s-blocks", dev_name(&vb->vdev->dev));
+	vb->block_mapping = driver_pages_register(name, &balloon_block_ops, vb);
+	return PTR_ERR_OR_ZERO(vb->block_mapping);
+}
+
+/**
+ * balloon_blocks_exit() - undo balloon_blocks_init()
+ * @vb: a balloon without blocks; it may have failed, or not been tried
+ */
+void balloon_blocks_exit(struct virtio_balloon *vb)
+{
+	driver_pages_unregister(vb->block_mapping);
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Virtio balloon: counters in debugfs, one file a device
+ */
+#include <linux/debugfs.h>
+#include <linux/seq_file.h>
+
+#include "balloon.h"
+
+static struct dentry *balloon_debugfs_dir;
+
+static const char * const shortfall_reason[] = {
+	[BALLOON_SHORTFALL_NONE] = "none",
+	[BALLOON_SHORTFALL_FLOOR] = "floor",
+	[BALLOON_SHORTFALL_PRESSURE] = "pressure",
+	[BALLOON_SHORTFALL_ALLOC] = "allocation",
+	[BALLOON_SHORTFALL_RANGE] = "range",
+};
+
+static int balloon_stats_show(struct seq_file *m, void *v)
+{
+	struct virtio_balloon *vb = m->private;
+	u32 target = balloon_target(vb);
+	u32 actual = balloon_num_pages(vb);
+
+	seq_printf(m, "target %u\n", target);
+	seq_printf(m, "actual %u\n", actual);
+	seq_printf(m, "blocks %u\n", READ_ONCE(vb->num_blocks));
+	seq_printf(m, "singles %u\n", READ_ONCE(vb->num_singles));
+	seq_printf(m, "pages_per_block %u\n", VIRTIO_BALLOON_PAGES_PER_BLOCK);
+	seq_printf(m, "queue %s\n", vb->use_ranges ? "reporting" : "inflate");
+	seq_printf(m, "floor %lu\n", balloon_floor(vb) *
+		   VIRTIO_BALLOON_PAGES_PER_PAGE);
+	seq_printf(m, "shortfall %u\n", target > actual ? target - actual : 0);
+	seq_printf(m, "shortfall_reason %s\n",
+		   shortfall_reason[READ_ONCE(vb->shortfall)]);
+#define COUNT(name) seq_printf(m, #name " %lu\n", vb->count.name)
+	COUNT(ranges_sent);
+	COUNT(blocks_sent_range);
+	COUNT(blocks_sent_pfn);
+	COUNT(blocks_free);
+	COUNT(blocks_asked);
+	COUNT(blocks_won);
+	COUNT(pages_moved);
+	COUNT(blocks_released);
+	COUNT(blocks_given_back);
+	COUNT(singles_taken);
+	COUNT(singles_released);
+	COUNT(singles_migrated);
+	COUNT(room_made);
+	COUNT(floor_episodes);
+	COUNT(oom_deflations);
+#undef COUNT
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(balloon_stats);
+
+void balloon_debugfs_add(struct virtio_balloon *vb)
+{
+	vb->debugfs = debugfs_create_file(dev_name(&vb->vdev->dev), 0444,
+					  balloon_debugfs_dir, vb,
+					  &balloon_stats_fops);
+}
+
+/* Waits for readers: the device may go away afterwards. */
+void balloon_debugfs_remove(struct virtio_balloon *vb)
+{
+	debugfs_remove(vb->debugfs);
+	vb->debugfs = NULL;
+}
+
+void balloon_debugfs_init(void)
+{
+	balloon_debugfs_dir = debugfs_create_dir("virtio_balloon", NULL);
+}
+
+void balloon_debugfs_exit(void)
+{
+	debugfs_remove(balloon_debugfs_dir);
+}
