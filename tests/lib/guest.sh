@@ -1,0 +1,352 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+#
+# Guests on the private libvirtd: start, drive through the agent, measure.
+# Sizes are MiB. Needs lib.sh, accel.sh and libvirt.sh; RUN is set.
+
+HERE_GUEST=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+
+vsh() { virsh -q "$@"; }
+
+# qemu_path stock|patched|FILE
+qemu_path()
+{
+	local path
+
+	case $1 in
+	stock)	path=$OUT/stock/qemu-system-x86_64 ;;
+	patched) path=$OUT/qemu-system-x86_64 ;;
+	*)	path=$(realpath -m "$1") ;;
+	esac
+	[ -x "$path" ] ||
+		die "unusable QEMU: $path is not there; run 'make qemu'"
+	echo "$path"
+}
+
+# kernel_path stock|ballast|debug|FILE
+kernel_path()
+{
+	local path
+
+	case $1 in
+	stock)	path=$OUT/stock/vmlinuz ;;
+	ballast) path=$OUT/bzImage ;;
+	debug)	path=$OUT/bzImage-debug ;;
+	*)	path=$(realpath -m "$1") ;;
+	esac
+	[ -r "$path" ] ||
+		die "unusable kernel: $path is not there; run 'make kernel'" \
+			"(debug: 'make kernel-debug')"
+	echo "$path"
+}
+
+# guest_xml NAME OPTION...: the domain's XML, options as for guest_start.
+guest_xml()
+{
+	local name=$1 kernel=stock qemu=stock balloon=stock mem=4096 vcpus=2
+	local fpr=off autodeflate=off backing=thp prealloc=off
+	local cmdline='' params=''
+	local type cpu backing_xml='' balloon_xml
+
+	shift
+	while [ $# -gt 0 ]; do
+		case $1 in
+		--kernel) kernel=$2 ;;
+		--qemu) qemu=$2 ;;
+		--balloon) balloon=$2 ;;
+		--params) params=$2 ;;
+		--mem) mem=$2 ;;
+		--vcpus) vcpus=$2 ;;
+		--fpr) fpr=$2 ;;
+		--autodeflate) autodeflate=$2 ;;
+		--backing) backing=$2 ;;
+		--prealloc) prealloc=$2 ;;
+		--cmdline) cmdline=$2 ;;
+		*)	die "bad option: guest_start $1; see tests/README.md" ;;
+		esac
+		[ $# -ge 2 ] || die "bad option: $1 needs a value"
+		shift 2
+	done
+	kernel=$(kernel_path "$kernel")
+	qemu=$(qemu_path "$qemu")
+	# The one place that chooses the CPU: what Debian's guests get by
+	# default under emulation, the host's own under KVM.
+	if [ "$ACCEL" = kvm ]; then
+		type=kvm cpu="<cpu mode='host-passthrough'/>"
+	else
+		type=qemu
+		cpu="<cpu mode='custom'><model>${BALLAST_CPU:-qemu64}</model></cpu>"
+		[ "${BALLAST_CPU:-}" != max ] || cpu="<cpu mode='maximum'/>"
+	fi
+	case $backing in
+	thp)	;;
+	hugetlb) backing_xml="<hugepages/><access mode='shared'/>" ;;
+	*)	die "bad option: --backing $backing; use thp or hugetlb" ;;
+	esac
+	[ "$prealloc" = off ] ||
+		backing_xml+="<allocation mode='immediate' threads='2'/>"
+	[ -z "$backing_xml" ] ||
+		backing_xml="<memoryBacking>$backing_xml</memoryBacking>"
+	balloon_xml="<memballoon model='virtio' autodeflate='$autodeflate'"
+	balloon_xml+=" freePageReporting='$fpr'/>"
+	cmdline="console=ttyS0 loglevel=5 panic=-1 $cmdline"
+	cmdline+=" ballast.balloon=$balloon"
+	[ -z "$params" ] || cmdline+=" ballast.params=$params"
+	cmdline=${cmdline//&/&amp;}
+	cmdline=${cmdline//</&lt;}
+	sed -e "s|@TYPE@|$type|; s|@NAME@|$name|; s|@MEM@|$mem|" \
+		-e "s|@VCPUS@|$vcpus|; s|@KERNEL@|$kernel|" \
+		-e "s|@INITRD@|$OUT/initramfs.cpio.gz|; s|@CPU@|$cpu|" \
+		-e "s|@CMDLINE@|${cmdline//&/\\&}|; s|@EMULATOR@|$qemu|" \
+		-e "s|@BACKING@|$backing_xml|; s|@BALLOON@|$balloon_xml|" \
+		-e "s|@CONSOLE@|$RUN/$name.console|" \
+		"$HERE_GUEST/domain.xml"
+}
+
+# guest_start NAME [OPTION...]: boot a guest and wait for its agent.
+#   --kernel stock|ballast|debug|FILE    --qemu stock|patched|FILE
+#   --balloon ballast|stock|none         --params k=v,k=v (module's)
+#   --mem MIB --vcpus N                  --backing thp|hugetlb (shared)
+#   --fpr on|off (free page reporting)   --autodeflate on|off
+#   --prealloc on|off (all of the guest's memory touched by the host first)
+#   --cmdline "MORE KERNEL ARGUMENTS"
+guest_start()
+{
+	local name=$1 why
+
+	guest_xml "$@" > "$RUN/$name.xml"
+	: > "$RUN/$name.console"
+	local from
+	from=$(($(wc -l < "$RUN/events") + 1))
+	vsh create "$RUN/$name.xml" > "$RUN/$name.create" 2>&1 ||
+		die "guest $name does not start:" \
+			"$(tail -n 1 "$RUN/$name.create");" \
+			"see ${RUN#"$TOP"/}/log/qemu/$name.log"
+	wait_line "${BOOT_TIMEOUT:-120}" "$RUN/events" "$from" \
+		"'agent-lifecycle'.*'$name'.*'connected'|'lifecycle'.*'$name'.*(Stopped|Crashed)" \
+		> "$RUN/$name.event" || true
+	# Without the event, the agent itself is asked once.
+	if ! grep -q "'connected'" "$RUN/$name.event" &&
+	   ! agent "$name" '{"execute": "guest-ping"}' 10 >/dev/null 2>&1; then
+		why=$(grep -aE 'panic|BUG|ballast-guest' "$RUN/$name.console" |
+			tail -n 1)
+		die "guest $name did not come up: ${why:-no agent};" \
+			"see ${RUN#"$TOP"/}/$name.console"
+	fi
+	# shellcheck disable=SC2016
+	guest_exec "$name" '[ ! -e /run/init-failed ] ||
+		{ cat /run/init-failed; exit 1; }' > "$RUN/$name.init" || {
+		why=$(tail -n 1 "$RUN/$name.init")
+		die "guest $name: ${why:-no answer}; run 'make drivers guest'"
+	}
+	trace_on "$name" virtio_balloon_to_target virtio_balloon_set_config
+}
+
+guest_running()
+{
+	[ "$(vsh domstate "$1" 2>/dev/null)" = running ]
+}
+
+guest_stop()
+{
+	local name
+
+	for name; do
+		vsh destroy "$name" >/dev/null 2>&1 || true
+	done
+}
+
+# wait_line SECONDS FILE FIRST-LINE REGEX: print the first line that matches,
+# from line FIRST-LINE on; wait for it to be written.
+wait_line()
+{
+	timeout "$1" grep -aEm1 -- "$4" \
+		< <(exec tail -n "+$3" -f "$2" 2>/dev/null)
+}
+
+agent()
+{
+	vsh qemu-agent-command "$1" --timeout "${3:-60}" "$2"
+}
+
+# guest_exec NAME 'SHELL COMMAND' [SECONDS]: run it in the guest; its stdout,
+# stderr and exit status are ours. 124 if it takes longer (default 300 s).
+guest_exec()
+{
+	local name=$1 pid reply end=$((SECONDS + ${3:-300})) nap=0.02
+
+	reply=$(agent "$name" "$(jq -cn --arg c "$2" '{execute: "guest-exec",
+		arguments: {path: "/bin/sh", arg: ["-c", $c],
+		"capture-output": true}}')") || return 125
+	pid=$(jq .return.pid <<< "$reply")
+	while :; do
+		reply=$(agent "$name" '{"execute": "guest-exec-status",
+			"arguments": {"pid": '"$pid"'}}') || return 125
+		[ "$(jq .return.exited <<< "$reply")" = false ] || break
+		[ $SECONDS -lt $end ] || return 124
+		# The agent has no event for this.
+		sleep $nap
+		[ $nap != 0.02 ] || nap=0.1
+	done
+	jq -r '.return["out-data"] // empty' <<< "$reply" | base64 -d
+	jq -r '.return["err-data"] // empty' <<< "$reply" | base64 -d >&2
+	return "$(jq '.return.exitcode // (128 + .return.signal)' <<< "$reply")"
+}
+
+# guest_put NAME FILE PATH, guest_get NAME PATH (to stdout)
+guest_put()
+{
+	local h chunk
+
+	h=$(agent "$1" '{"execute": "guest-file-open", "arguments":
+		{"path": "'"$3"'", "mode": "w"}}' | jq .return)
+	base64 -w 65536 "$2" | while read -r chunk; do
+		agent "$1" '{"execute": "guest-file-write", "arguments":
+			{"handle": '"$h"', "buf-b64": "'"$chunk"'"}}' >/dev/null
+	done
+	agent "$1" '{"execute": "guest-file-close", "arguments":
+		{"handle": '"$h"'}}' >/dev/null
+	guest_exec "$1" "chmod 755 '$3'"
+}
+
+guest_get()
+{
+	guest_exec "$1" "cat '$2'"
+}
+
+guest_log() { cat "$RUN/$1.console"; }
+
+# guest_check_log NAME: fails and shows it if the guest's kernel complained.
+# A running guest is asked for the messages that the console leaves out.
+guest_check_log()
+{
+	local bad='BUG:|WARNING:|KASAN|UBSAN|KCSAN|possible (circular|recursive)'
+	bad+='|inconsistent lock|INFO: task .*blocked|Call Trace|Oops|Kernel panic'
+	bad+='|general protection|stack-trace|suspected memory leak|unreferenced object'
+	bad+='|page_pool|bad page|Bad page|list_(add|del) corruption'
+	bad+='|rcu.*stall|soft lockup|init-failed|refcount_t'
+
+	{
+		cat "$RUN/$1.console"
+		! guest_running "$1" || guest_exec "$1" dmesg
+	} > "$RUN/$1.messages"
+	if grep -aE "$bad" "$RUN/$1.messages" |
+	   grep -avE "${GUEST_LOG_ALLOW:-^$}" | head -n 20; then
+		return 1
+	fi
+}
+
+# vmstat NAME KEY: a counter of the guest's /proc/vmstat.
+guest_vmstat()
+{
+	guest_exec "$1" "sed -n 's/^$2 //p' /proc/vmstat"
+}
+
+# --- the balloon
+
+setmem()
+{
+	vsh setmem "$1" --size "${2}MiB" --live
+}
+
+domain_log() { echo "$RUN/log/qemu/$1.log"; }
+
+# A place in the domain's log, to measure from.
+log_mark()
+{
+	echo $(($(wc -l < "$(domain_log "$1")") + 1))
+}
+
+trace_set()
+{
+	local name=$1 state=$2 event
+
+	shift 2
+	for event; do
+		vsh qemu-monitor-command "$name" --hmp \
+			"trace-event $event $state" >/dev/null
+	done
+}
+trace_on() { local n=$1; shift; trace_set "$n" on "$@"; }
+trace_off() { local n=$1; shift; trace_set "$n" off "$@"; }
+
+# trace_events NAME MARK [EVENT]: trace lines since the mark.
+trace_events()
+{
+	tail -n "+$2" "$(domain_log "$1")" | grep -aE "^[0-9]+@.*:${3:-}" || true
+}
+
+guest_mib() { vsh dominfo "$1" | awk '/^Max memory/{print $3 / 1024}'; }
+
+# What the guest says it has: MiB.
+balloon_actual()
+{
+	vsh qemu-monitor-command "$1" '{"execute": "query-balloon"}' |
+		jq '.return.actual / 1048576'
+}
+
+# wait_balloon NAME MIB [SECONDS [MARK]]: until the guest has said that it is
+# there, by the device's trace event. The mark is a log_mark taken before the
+# setmem; without it, now.
+wait_balloon()
+{
+	local pages mark=${4:-$(log_mark "$1")}
+
+	[ $# -ge 4 ] || [ "$(balloon_actual "$1")" != "$2" ] || return 0
+	pages=$((($(guest_mib "$1") - $2) * 256))
+	wait_line "${3:-120}" "$(domain_log "$1")" "$mark" \
+		"virtio_balloon_set_config actual: $pages " >/dev/null
+}
+
+# balloon_to NAME MIB [SECONDS]: setmem, wait, and print the seconds it took
+# from the device's target to the guest's last word, by QEMU's clock.
+balloon_to()
+{
+	local mark
+
+	mark=$(log_mark "$1")
+	setmem "$1" "$2"
+	wait_balloon "$1" "$2" "${3:-120}" "$mark" || return 1
+	balloon_seconds "$1" "$mark"
+}
+
+balloon_seconds()
+{
+	trace_events "$1" "$2" virtio_balloon | awk '
+		{ split($1, a, "[@:]"); t = a[2] }
+		/virtio_balloon_to_target/ && !start { start = t }
+		/virtio_balloon_set_config/ { end = t }
+		END { printf "%.6f\n", end - start }'
+}
+
+# --- the host's side
+
+guest_pid() { cat "/run/libvirt/qemu/$1.pid"; }
+
+# smaps_kib NAME KEY: of the whole QEMU process.
+smaps_kib()
+{
+	awk -v k="$2:" '$1 == k {print $2}' "/proc/$(guest_pid "$1")/smaps_rollup"
+}
+
+# smaps_ram_kib NAME KEY: of the mapping that is the guest's memory.
+smaps_ram_kib()
+{
+	awk -v k="$2:" -v size=$(($(guest_mib "$1") * 1024)) '
+		/^[0-9a-f]+-[0-9a-f]+ / { in_ram = 0 }
+		$1 == "Size:" { in_ram = $2 >= size }
+		in_ram && $1 == k { print $2; exit }' \
+		"/proc/$(guest_pid "$1")/smaps"
+}
+
+host_rss() { smaps_kib "$1" Rss; }
+
+# thp_share NAME [ram]: per cent of what the host holds that is on huge pages.
+thp_share()
+{
+	local of=smaps_kib
+
+	[ -z "${2:-}" ] || of=smaps_ram_kib
+	awk -v a="$($of "$1" AnonHugePages)" -v r="$($of "$1" Rss)" \
+		'BEGIN { printf "%.1f\n", r ? 100 * a / r : 0 }'
+}

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+#
+# Sourced by the tests here: QEMU's own test programs (qtest) drive the device
+# without a guest. They speak TAP.
+
+HERE_QTEST=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=scripts/lib.sh
+. "$HERE_QTEST/../../scripts/lib.sh"
+# shellcheck source=tests/lib/libvirt.sh
+. "$HERE_QTEST/../lib/libvirt.sh"
+# shellcheck source=tests/lib/tap.sh
+. "$HERE_QTEST/../lib/tap.sh"
+
+QTESTS=$OUT/qtest
+[ -x "$QTESTS/virtio-balloon-pages-test" ] ||
+	die "no qtests: build/out/qtest; run make qemu"
+
+# qtest QEMU TEST [OPTION...]. QEMU's own tests leave the default NIC where it
+# is; its ROM is in no package that is needed here otherwise.
+qtest()
+{
+	local qemu=$TMP_QTEST/${1##*/} test=$2
+
+	printf '#!/bin/sh\nexec "%s" "$@" -nic none\n' "$1" >"$qemu"
+	chmod +x "$qemu"
+	shift 2
+	(
+		cd "$TMP_QTEST"
+		QTEST_QEMU_BINARY=$qemu TMPDIR=$TMP_QTEST \
+			timeout 300 "$QTESTS/$test" --tap -k "$@"
+	)
+}
+
+# The paths of a test program's cases.
+qtest_list()
+{
+	QTEST_QEMU_BINARY=$OUT/qemu-system-x86_64 "$QTESTS/$1" -l | grep "^/.*${2:-}"
+}
+
+TMP_QTEST=$(mktemp -d)
+RUN=$TMP_QTEST	# where libvirt.sh keeps how many huge pages are ours
+qtest_end()
+{
+	hugepages_release "$(cat "$RUN/hugepages" 2>/dev/null || echo 0)"
+	rm -rf "$TMP_QTEST"
+}
+trap qtest_end EXIT
+
+# Have 16 huge pages more while the script runs. Without root, or memory, the
+# tests that need them say that they are skipped.
+qtest_hugepages()
+{
+	[ -w /proc/sys/vm/nr_hugepages ] || return 0
+	mkdir -p "$BUILD/libvirt-cache"
+	hugepages_reserve 16 || comment "16 huge pages are not to be had"
+}
