@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Ballast's front door. Each line of "make help" is a target below.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+# Never hand our own flags to the kernel's and QEMU's makes.
+unexport MAKEFLAGS MFLAGS
+
+.PHONY: help demo check check-host check-qemu check-drivers check-guest \
+	torture setup kernel kernel-debug qemu drivers guest lint clean \
+	distclean
+
+help:		## this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 16
+
+demo: setup kernel qemu drivers guest	## the main job on real parts, stock and Ballast side by side
+	@scripts/room.sh tests/demo.sh
+
+check: setup kernel kernel-debug qemu drivers guest	## all tests, one summary, one verdict
+	@scripts/check.sh host qemu drivers guest
+
+check-host: setup	## tests that start no guest
+	@scripts/check.sh host
+check-qemu: setup kernel qemu drivers guest	## tests of the device
+	@scripts/check.sh qemu
+check-drivers: setup kernel kernel-debug qemu drivers guest	## tests of the modules
+	@scripts/check.sh drivers
+check-guest: setup kernel kernel-debug qemu drivers guest	## end to end, through libvirt
+	@scripts/check.sh guest
+
+torture: setup kernel kernel-debug qemu drivers guest	## driver pages, at random, for an hour
+	@prove --comments tests/torture.sh
+
+setup:		## install what is missing, fetch sources to the cache
+	@scripts/setup.sh
+	@scripts/fetch.sh
+kernel: setup	## the guest kernel, and Debian's beside it
+	@guest-kernel/build.sh normal
+kernel-debug: setup	## the guest kernel with KASAN, lockdep and so on
+	@guest-kernel/build.sh debug
+qemu: setup	## QEMU, patched, and Debian's beside it
+	@scripts/room.sh qemu-patches/build.sh
+drivers: kernel	## the modules, for every guest kernel that is built
+	@scripts/drivers.sh
+guest: setup	## the guest's initramfs
+	@scripts/room.sh tests/guest/build.sh
+
+lint:		## shellcheck, checkpatch, SPDX lines
+	@scripts/lint.sh
+clean:		## remove what was built, keep unpacked sources
+	@rm -rf build/out build/log
+distclean:	## remove build/ (the cache outside the tree stays)
+	@rm -rf build
