@@ -40,10 +40,34 @@ todo=$(count '^not ok.*# *(TODO|todo)')
 skipped=$(count '^ok.*# *(SKIP|skip)|^1\.\.0 # *(SKIP|skip)')
 passed=$(($(count '^ok') - $(count '^ok.*# *(SKIP|skip)')))
 
+# Failed tests, with what they said, once more: the rest may be pages above.
+trouble()
+{
+	find "$tap" -type f -name '*.t' | sort | while read -r f; do
+		awk -v name="${f#"$tap"/}" '
+			function head() {
+				if (!shown++)
+					print "-- " name
+			}
+			/^not ok/ { head(); print "  " $0; more = 40; next }
+			/^ok/ { more = 0 }
+			/^1\.\./ { plan = 1; more = 0 }
+			/^#/ && more-- > 0 { print "  " $0 }
+			{ last = $0 }
+			END {
+				if (plan)
+					exit
+				head()
+				print "  ended early, after: " last
+			}' "$f"
+	done
+}
+
+trouble
 say "== summary: $((SECONDS - t0)) s, $skipped skipped, logs in build/log"
 [ ${#empty[@]} = 0 ] || say "no tests yet: ${empty[*]}"
 [ ${#bad[@]} = 0 ] || say "failed: ${bad[*]}"
 say "$passed passed, $((failed - todo)) failed"
-[ ${#bad[@]} = 0 ] || die "check failed: ${bad[*]}; the failing tests are named above"
+[ ${#bad[@]} = 0 ] || die "check failed: ${bad[*]}; see the end of what is above"
 [ "$passed" -gt 0 ] || die "nothing checked: no test has run; see above"
 say "verdict: all is well"

@@ -8,7 +8,7 @@
 #	between WHAT GOT LEAST MOST	numbers, whole or not
 #	comment, skip, skip_all, done_testing
 
-tap_n=0 tap_failed=0
+tap_n=0 tap_failed=0 tap_done=
 
 comment() { printf '# %s\n' "${@//$'\n'/$'\n'# }"; }
 
@@ -96,6 +96,7 @@ include()
 
 done_testing()
 {
+	tap_done=1
 	echo "1..$tap_n"
 	[ $tap_failed = 0 ] || exit 1
 	exit 0

@@ -20,6 +20,11 @@ HERE_TEST=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=tests/lib/tap.sh
 . "$HERE_TEST/tap.sh"
 
+# The test's own output, for what is said where stdout is somebody else's.
+exec {TAP_OUT}>&1
+
+die() { comment "ballast: $*" >&"$TAP_OUT"; exit 1; }
+
 guests()
 {
 	if [ -z "${BALLAST_RUN:-}" ]; then
@@ -33,9 +38,39 @@ guests()
 	comment "accelerator: $ACCEL ($ACCEL_WHY)"
 	# A command that nobody expected to fail ends the test: which one?
 	set -E
-	exec {TAP_OUT}>&1
 	trap 'comment "stopped at ${BASH_SOURCE[0]##*/}:$LINENO:" \
 		"$BASH_COMMAND" >&$TAP_OUT' ERR
+	trap guests_end EXIT
+}
+
+# A test that stops on its way has failed; what did its guests do then?
+guests_end()
+{
+	local rc=$? name
+
+	[ -z "$tap_done" ] && [ $rc != 0 ] && [ $rc -lt 128 ] || return 0
+	trap - ERR
+	set +e
+	result 1 "the test runs to its end"
+	vsh list --all --name 2>/dev/null | while read -r name; do
+		[ -z "$name" ] || evidence "$name" </dev/null
+	done
+	echo "1..$tap_n"
+}
+
+# evidence NAME: what a guest has to say when something has gone wrong.
+evidence()
+{
+	comment "guest $1: $(vsh domstate "$1" --reason 2>&1)" \
+		"$(agent "$1" '{"execute": "guest-ping"}' 10 2>&1)" \
+		"$(guest_exec "$1" '
+			cat /sys/kernel/debug/virtio_balloon/* 2>/dev/null
+			grep -E "^(MemTotal|MemFree|MemAvail|AnonPages)" \
+				/proc/meminfo
+			ps -o pid,stat,comm | grep -v "\[" | tail -n 12' \
+			20 2>&1 | paste -sd '|' | sed 's/|/ | /g')" \
+		"its console:" "$(tail -n 12 "$RUN/$1.console" | tr -d '\r')" \
+		"its QEMU:" "$(tail -n 6 "$(domain_log "$1")")"
 }
 
 # snap NAME: what the guest says about itself, into B: the balloon's counters
@@ -104,6 +139,33 @@ qmp_balloon()
 
 # hold NAME start|check|stop ...: memhold in the guest.
 hold() { guest_exec "$1" "hold ${*:2}"; }
+
+# huge_pages NAME MOST: how many can be had; they are given back. Direct
+# compaction puts itself off after each failure, and remembers blocks to skip, so
+# its first answer says more of what was done before. It is asked, with compaction
+# by hand in between, until there are no more.
+huge_pages()
+{
+	guest_exec "$1" 'cd /proc/sys/vm
+		n=0 same=0
+		until [ $same = 3 ] || [ $n = '"$2"' ]; do
+			echo '"$2"' > nr_hugepages
+			now=$(cat nr_hugepages)
+			[ "$now" -gt $n ] && same=0 || same=$((same + 1))
+			n=$now
+			echo 1 > compact_memory
+		done
+		echo 0 > nr_hugepages
+		echo $n'
+}
+
+# huge_pages_most NAME: how many to ask for, so that processes still have air:
+# the last ones are had only at the watermarks, with luck.
+huge_pages_most()
+{
+	guest_exec "$1" "awk '/^MemFree/ {
+		print int((\$2 / 1024 - 128) / 2) }' /proc/meminfo"
+}
 
 # finish NAME: the guest's log must be clean; stop it.
 finish()
