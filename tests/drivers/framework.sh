@@ -149,25 +149,6 @@ test_left_behind()
 		rmmod driver_pages_broken'
 }
 
-# huge_pages NAME MOST: how many can be had; they are given back. Direct
-# compaction puts itself off after each failure, and remembers blocks to skip, so
-# its first answer says more of what was done before. It is asked, with compaction
-# by hand in between, until there are no more.
-huge_pages()
-{
-	guest_exec "$1" 'cd /proc/sys/vm
-		n=0 same=0
-		until [ $same = 3 ] || [ $n = '"$2"' ]; do
-			echo '"$2"' > nr_hugepages
-			now=$(cat nr_hugepages)
-			[ "$now" -gt $n ] && same=0 || same=$((same + 1))
-			n=$now
-			echo 1 > compact_memory
-		done
-		echo 0 > nr_hugepages
-		echo $n'
-}
-
 # Pages at random in half of MIB: of processes, of the sample, and of the sample
 # when its pages can't be migrated any more. The sample fills the holes of a
 # process that ends then.
@@ -178,10 +159,7 @@ test_fragmented_half()
 	section "half of $mib MiB full, and huge pages"
 	ok "half: the sample goes" guest_exec "$1" 'rmmod driver_pages_sample'
 	hold "$1" start --mib "$mib" --pattern random --keep 1/2 >/dev/null
-	# So many that processes still have air: the last ones are had only at
-	# the watermarks, with luck.
-	most=$(guest_exec "$1" "awk '/^MemFree/ {
-		print int((\$2 / 1024 - 128) / 2) }' /proc/meminfo")
+	most=$(huge_pages_most "$1")
 	lru=$(huge_pages "$1" "$most")
 	pages=$((mib * 128))
 	ok "half: the sample fills the other half" mod "$1" \

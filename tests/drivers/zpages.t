@@ -106,39 +106,31 @@ compare()
 # debug kernel keeps some hundred bytes with each.
 half_full()
 {
-	local kernel=$1 mib=$2 share=$3 lru zpages filled
+	local kernel=$1 mib=$2 share=$3 most lru zpages filled
 
 	section "half of $mib MiB full, and huge pages"
 	guest_start a --kernel "$kernel" --balloon none --mem 1024
 	hold a start --mib "$mib" --pattern random --keep 1/2 >/dev/null
-	lru=$(huge)
+	most=$(huge_pages_most a)
+	lru=$(huge_pages a "$most")
 	guest_stop a
 	guest_start a --kernel "$kernel" --balloon none --mem 1024
 	load
 	# The pool has the holes that the processes leave, and these go.
 	hold a start --mib "$mib" --pattern random --keep 1/2 >/dev/null
-	in_guest "echo $((mib / 2)) > $T/fill"
+	ok "half full: the pool fills the other half" \
+		in_guest "echo $((mib / 2)) > $T/fill"
 	hold a stop
 	filled=$(in_guest "cat $T/fill")
 	is "half full: it is" "$filled" "pages $((mib * 128)) bad 0"
-	zpages=$(huge)
-	comment "huge pages: $lru with LRU memory, $zpages with zpages"
+	zpages=$(huge_pages a "$most")
+	comment "huge pages, of $most: $lru with LRU memory, $zpages with zpages"
 	between "half full: as many huge pages as with LRU memory" \
 		"$zpages" $((lru * share / 100)) 100000
 	is "half full: contents are whole" "$(in_guest "cat $T/fill")" "$filled"
 	in_guest "echo 0 > $T/fill"
 	is "half full: nothing is left" "$(in_guest "cat $T/fill")" \
 		"pages 0 bad 0"
-}
-
-# Without a full compaction in between, what can be had is a matter of luck.
-huge()
-{
-	in_guest 'echo 9999 > /proc/sys/vm/nr_hugepages
-		echo 1 > /proc/sys/vm/compact_memory
-		echo 9999 > /proc/sys/vm/nr_hugepages
-		cat /proc/sys/vm/nr_hugepages
-		echo 0 > /proc/sys/vm/nr_hugepages'
 }
 
 # A workload in a control group that has 5/8 of the memory that it needs, memory
