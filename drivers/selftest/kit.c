@@ -128,6 +128,10 @@ static struct kit {
 	struct outcome outcome[RULES];
 } kit;
 
+/* What to say, in TAP, while there is no result; empty when there is one. */
+static char kit_no_result[128] =
+	"1..0 # SKIP no run yet: write \"NAME [OPTION...]\" to this file";
+
 /* The race: how many are in it, and who waits for its end or its goal. */
 static atomic_t kit_racers;
 static DECLARE_WAIT_QUEUE_HEAD(kit_wait);
@@ -723,12 +727,34 @@ static void last_sweep(void)
 	}
 }
 
+/**
+ * kit_fail() - there is no run, or it did not get to its end
+ * @err: what the writer is told
+ * @why: what the reader is told, so that nobody takes the result of an earlier
+ *	run, or of none, for this one's
+ *
+ * Return: @err.
+ */
+int kit_fail(int err, const char *why, ...)
+{
+	va_list args;
+	int n;
+
+	n = scnprintf(kit_no_result, sizeof(kit_no_result), "Bail out! ");
+	va_start(args, why);
+	vsnprintf(kit_no_result + n, sizeof(kit_no_result) - n, why, args);
+	va_end(args);
+	return err;
+}
+
 static int parse(char *options)
 {
 	char *word = strsep(&options, " \t");
 
 	memset(&kit, 0, sizeof(kit));
-	strscpy(kit.name, word);
+	/* Cut, it could be the name of another one. */
+	if (strscpy(kit.name, word) < 0)
+		return kit_fail(-ENOENT, "no mapping has so long a name");
 	kit.pages = 256;
 	kit.moves = 20000;
 	kit.contents = true;
@@ -743,7 +769,7 @@ static int parse(char *options)
 			kit.contents = false;
 		else if (sscanf(word, "pages=%u", &kit.pages) != 1 &&
 			 sscanf(word, "moves=%u", &kit.moves) != 1)
-			return -EINVAL;
+			return kit_fail(-EINVAL, "unknown option: %.32s", word);
 	}
 	return 0;
 }
@@ -756,16 +782,21 @@ int kit_run(const char *text)
 	struct old_pages *old = kzalloc(sizeof(*old), GFP_KERNEL);
 	unsigned long pfn = 0;
 	struct page *page;
-	int err = -ENOMEM;
+	int err;
 
-	if (!options || !before || !old)
+	if (!options || !before || !old) {
+		err = kit_fail(-ENOMEM, "no memory for a run");
 		goto out;
+	}
 	err = parse(options);
 	if (err)
 		goto out;
 	kit.mapping = driver_pages_test_get(kit.name);
 	if (IS_ERR(kit.mapping)) {
 		err = PTR_ERR(kit.mapping);
+		kit_fail(err, err == -ENOENT ? "no mapping has this name: %s" :
+			 "the owner of this mapping is being unloaded: %s",
+			 kit.name);
 		goto out;
 	}
 
@@ -791,7 +822,9 @@ int kit_run(const char *text)
 	}
 	driver_pages_test_put(kit.mapping);
 	if (fatal_signal_pending(current))
-		err = -EINTR;
+		err = kit_fail(-EINTR, "the run was interrupted");
+	else
+		kit_no_result[0] = '\0';
 out:
 	if (old)
 		forget_all_old(old);
@@ -800,6 +833,10 @@ out:
 
 void kit_show(struct seq_file *m)
 {
+	if (*kit_no_result) {
+		seq_printf(m, "%s\n", kit_no_result);
+		return;
+	}
 	seq_printf(m, "1..%d\n", RULES);
 	for (int i = 0; i < RULES; i++) {
 		struct outcome *o = &kit.outcome[i];

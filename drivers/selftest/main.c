@@ -5,7 +5,8 @@
  * In /sys/kernel/debug/driver_pages_selftest:
  *
  *	run	write "NAME [OPTION...]" to test the mapping of that name; the
- *		write returns when the run has ended. Read the result, as TAP.
+ *		write returns when the run has ended. Read the result, as TAP;
+ *		it is none before the first run, and after a write that failed.
  *	misuse	read: does the framework answer bad use as it says?
  */
 #include <linux/cleanup.h>
@@ -29,12 +30,12 @@ static ssize_t run_write(struct file *file, const char __user *from,
 	char *options __free(kfree) = NULL;
 	int err;
 
+	guard(mutex)(&kit_lock);
 	if (len > 256)
-		return -EINVAL;
+		return kit_fail(-EINVAL, "more than 256 characters");
 	options = memdup_user_nul(from, len);
 	if (IS_ERR(options))
-		return PTR_ERR(options);
-	guard(mutex)(&kit_lock);
+		return kit_fail(PTR_ERR(options), "can't read what was written");
 	err = kit_run(strim(options));
 	return err ?: len;
 }

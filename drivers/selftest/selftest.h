@@ -11,6 +11,7 @@ struct seq_file;
 
 /* kit.c: a run over a driver's mapping. Not more than one at a time. */
 int kit_run(const char *options);
+__printf(2, 3) int kit_fail(int err, const char *why, ...);
 void kit_show(struct seq_file *m);
 
 /* misuse.c: the framework's own answers, on mappings of the kit. */

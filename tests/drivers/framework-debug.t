@@ -11,6 +11,7 @@ export BOOT_TIMEOUT=300
 
 guest_start a --kernel debug --balloon none --mem 1024
 fw_load a
+test_no_run a
 test_misuse a
 test_sample a 4000
 test_trace a

@@ -47,6 +47,29 @@ fw_column()
 # kit NAME 'MAPPING OPTIONS': run it, and show what it says.
 kit() { guest_exec "$1" "echo $2 > $KIT/run && cat $KIT/run" 900; }
 
+# Before the first run, and after a write that is refused, there is nothing to
+# read that could be taken for a result. Right after the kit was loaded.
+test_no_run()
+{
+	local text
+
+	section "the kit without a run"
+	is "no run: that is what it says" "$(guest_exec "$1" "cut -c -20 $KIT/run")" \
+		"1..0 # SKIP no run y"
+	# From an earlier run there is a result, then.
+	guest_exec "$1" "echo sample pages=1 moves=0 > $KIT/run"
+	for text in 'nobody' 'sample nonsense' '' "$(printf 'x%.0s' {1..40})" \
+		    "sample $(printf 'x%.0s' {1..300})"; do
+		is "no run: '${text:0:16}' is refused, and leaves no result" \
+			"$(guest_exec "$1" "! echo '$text' 2>/dev/null > $KIT/run &&
+				sed 's/!.*/!/' $KIT/run")" "Bail out!"
+	done
+	is "no run: a mapping that is not there is named" \
+		"$(guest_exec "$1" "echo nobody 2>/dev/null > $KIT/run
+			cat $KIT/run")" \
+		"Bail out! no mapping has this name: nobody"
+}
+
 test_misuse()
 {
 	section "bad use"

@@ -20,6 +20,7 @@ for kernel in "${kernels[@]}"; do
 	comment "kernel: $kernel"
 	guest_start a --kernel $kernel --balloon none --mem 1024
 	fw_load a
+	test_no_run a
 	test_misuse a
 	test_sample a
 	test_trace a
