@@ -44,7 +44,8 @@ run()
 	: > "$dir/start"
 	before=$(machine)
 	set -m
-	"$TOP/tests/run-guest" --mem 256 --backing hugetlb -- "
+	# Whoever started us may ignore signals; bash can't undo that itself.
+	env --default-signal "$TOP/tests/run-guest" --mem 256 --backing hugetlb -- "
 		readlink /proc/self/ns/pid > $dir/ns
 		$2" > "$dir/out" 2>&1 </dev/null &
 	pid=$!
