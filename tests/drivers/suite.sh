@@ -123,6 +123,39 @@ host_small()
 	echo $(($(smaps_ram_kib "$1" Rss) - $(smaps_ram_kib "$1" AnonHugePages)))
 }
 
+# singles_mapping NAME COLUMN: what the framework says of the single pages.
+singles_mapping()
+{
+	guest_exec "$1" "awk '\$2 == \"virtio_balloon\" && \$1 !~ /blocks/ {
+		print \$$2 }' /sys/kernel/debug/driver_pages/mappings"
+}
+
+# singles_rules NAME PAGES: the conformance kit at so many single pages. What is
+# in them does not matter; what is in all others does.
+singles_rules()
+{
+	local kit=/sys/kernel/debug/driver_pages_selftest/run moved
+
+	section "single pages, held to the rules of driver pages"
+	snap "$1"
+	moved=${B[singles_migrated]}
+	ok "rules: the kit loads" guest_exec "$1" \
+		'insmod /lib/modules/$(uname -r)/ballast/driver_pages_selftest.ko'
+	include guest_exec "$1" "echo $(singles_mapping "$1" 1) contents=no \
+		pages=64 moves=1000 > $kit && cat $kit"
+	ok "rules: contents of all other memory are whole" hold "$1" check
+	snap "$1"
+	is "rules: as many pages are in the balloon" \
+		"${B[actual]} ${B[singles]} ${B[blocks]}" "$2 $2 0"
+	is "rules: they are offline, and accounted" \
+		"${B[pages_offline]} ${B[MemTotal]}" \
+		"$2 $((BOOT_TOTAL - $2 * 4))"
+	between "rules: the balloon has noticed" \
+		$((B[singles_migrated] - moved)) 100 1000000
+	guest_exec "$1" 'rmmod driver_pages_selftest'
+	section "single pages again"
+}
+
 # Single pages: few, together, and left where they are; many, and movable.
 test_singles()
 {
@@ -153,10 +186,10 @@ test_singles()
 	snap "$1"
 	is "singles: no blocks then" "${B[blocks]} ${B[singles]}" \
 		"0 $((100 * BLOCK + 1))"
-	is "singles: the framework knows them all" "$(guest_exec "$1" \
-		'awk "\$2 == \"virtio_balloon\" && \$1 !~ /blocks/ { print \$3 }" \
-			/sys/kernel/debug/driver_pages/mappings')" \
-		$((100 * BLOCK + 1))
+	is "singles: the framework knows them all" \
+		"$(singles_mapping "$1" 3)" $((100 * BLOCK + 1))
+	singles_rules "$1" $((100 * BLOCK + 1))
+	moved=${B[singles_migrated]}
 	ok "singles: compaction moves them" until_guest "$1" 60 \
 		'echo 1 > /proc/sys/vm/compact_memory
 		! grep -q "^singles_migrated '"$moved"'\$" \

@@ -11,6 +11,7 @@ guests "$@"
 export BOOT_TIMEOUT=300
 
 T=/sys/kernel/debug/zpages_test
+KIT=/sys/kernel/debug/driver_pages_selftest
 
 section() { comment "$SECONDS s: $*"; }
 in_guest() { guest_exec a "$@"; }
@@ -24,7 +25,8 @@ load()
 		for m in stock/zsmalloc ballast/driver_pages; do
 			[ ! -e $m.ko ] || insmod ./$m.ko || exit
 		done
-		insmod ballast/zpages.ko && insmod ballast/zpages_test.ko'
+		insmod ballast/zpages.ko && insmod ballast/zpages_test.ko &&
+		insmod ballast/driver_pages_selftest.ko'
 	if in_guest '[ -e /sys/module/zswap ]'; then
 		is "load: nothing to say where there is a zpool" \
 			"$(in_guest 'dmesg | grep "zpages: .*zpool" || true')" ""
@@ -42,6 +44,10 @@ mapping()
 		/sys/kernel/debug/driver_pages/mappings"
 }
 
+# kit 'MAPPING OPTIONS': the conformance kit, and what it says.
+kit() { in_guest "echo $1 > $KIT/run && cat $KIT/run"; }
+
+# kernel_tests OPS MOVES
 kernel_tests()
 {
 	section "each function, one at a time"
@@ -50,12 +56,27 @@ kernel_tests()
 		"$(in_guest "dmesg | grep -c 'pool test destroyed with 2 obj'")" 1
 	include in_guest "cat $T/move"
 
-	section "all at once, memory compaction included"
+	section "held to the rules of driver pages, see docs/DRIVER-GUIDE.md"
+	in_guest "echo 16 > $T/fill"
+	include kit "zpages-fill moves=$2"
+	is "rules: objects are whole" "$(in_guest "cat $T/fill")" \
+		"pages 4096 bad 0"
+	in_guest "echo 0 > $T/fill"
+
+	section "all at once, memory compaction and the kit included"
 	in_guest "echo $1 > /sys/module/zpages_test/parameters/torture_ops
 		(while [ ! -e /run/stop ]; do
 			echo 1 > /proc/sys/vm/compact_memory
-		done) > /dev/null 2>&1 &"
-	include in_guest "cat $T/torture"
+		done) > /dev/null 2>&1 &
+		(cat $T/torture > /run/torture.tap; : > /run/torture.end) \
+			> /dev/null 2>&1 &
+		until awk '\$1 == \"zpages-torture\" && \$3 > 100 { n++ }
+				END { exit !n }' \
+			/sys/kernel/debug/driver_pages/mappings ||
+		      [ -e /run/torture.end ]; do usleep 10000; done"
+	include kit "zpages-torture busy contents=no pages=64 moves=$(($2 / 4))"
+	ok "all of that: it ends" until_guest a 300 '[ -e /run/torture.end ]'
+	include in_guest 'cat /run/torture.tap'
 	in_guest ': > /run/stop'
 	is "all of that: no mapping is left" "$(mapping zpages- marked)" ""
 }
@@ -195,7 +216,7 @@ unload()
 	section "unload"
 	ok "unload: nobody is left who needs it" in_guest '
 		[ ! -e /sys/module/zpages_test ] || rmmod zpages_test
-		rmmod zpages
+		rmmod driver_pages_selftest zpages
 		[ ! -e /sys/module/driver_pages/initstate ] || rmmod driver_pages
 		! ls -d /sys/kernel/debug/zpages* 2>/dev/null'
 }
@@ -209,11 +230,11 @@ for kernel in "${kernels[@]}"; do
 	fi
 	comment "kernel: $kernel"
 	case $kernel in
-	debug)	mib=300 ops=3000 objects=5000 share=85 swap=64 ;;
-	*)	mib=700 ops=20000 objects=20000 share=98 swap=256 ;;
+	debug)	mib=300 ops=3000 moves=1000 objects=5000 share=85 swap=64 ;;
+	*)	mib=700 ops=20000 moves=4000 objects=20000 share=98 swap=256 ;;
 	esac
 	half_full "$kernel" $mib $share
-	kernel_tests $ops
+	kernel_tests $ops $moves
 	compare $objects $mib
 	zswap $swap
 	unload
