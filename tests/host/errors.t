@@ -71,8 +71,30 @@ refuses "an unknown subset of QEMU" "unknown build" \
 refuses "an unknown kind of kernel" "bad argument" \
 	"$TOP/guest-kernel/build.sh" nonsense
 
+run=("$TOP/tests/run-guest")
+# refuses_option OPTION VALUE REGEX: before there is anything to wait for.
+refuses_option()
+{
+	refuses "run-guest $1 $2" "bad option: $1 $2" \
+		"${run[@]}" "$1" "$2" -- true
+	ok "run-guest $1 $2: and what would do" grep -q "; use $3" "$dir/err"
+	is "run-guest $1 $2: nothing was started" \
+		"$(grep -cE '^(logs|accelerator): ' "$dir/err")" 0
+}
+refuses_option --balloon foo "ballast, stock or none"
+refuses_option --fpr yes "on or off"
+refuses_option --autodeflate 1 "on or off"
+refuses_option --prealloc maybe "on or off"
+refuses_option --backing huge "thp or hugetlb"
+refuses_option --mem 1G "a number of MiB"
+refuses_option --vcpus 0 "a number"
+refuses_option --params floor_mb "name=value"
+refuses "an unknown option" "bad option: --nonsense" \
+	"${run[@]}" --nonsense 1 -- true
+refuses "an option without its value" "bad option: --mem needs" \
+	"${run[@]}" --fpr on --mem
+
 if [ -x "$OUT/stock/qemu-system-x86_64" ] && [ -r "$OUT/stock/vmlinuz" ]; then
-	run=("$TOP/tests/run-guest")
 	: > "$dir/no-kernel"
 	refuses "no kernel" "unusable kernel: .*/none" \
 		"${run[@]}" --kernel "$dir/none" -- true
@@ -82,7 +104,6 @@ if [ -x "$OUT/stock/qemu-system-x86_64" ] && [ -r "$OUT/stock/vmlinuz" ]; then
 		"${run[@]}" --qemu "$dir/none" -- true
 	refuses "a QEMU that is none" "guest g does not start|unusable QEMU" \
 		"${run[@]}" --qemu /bin/true -- true
-	refuses "a bad option" "bad option" "${run[@]}" --nonsense 1 -- true
 	BALLAST_ACCEL=nonsense refuses "a bad accelerator" "bad BALLAST_ACCEL" \
 		"${run[@]}" -- true
 else

@@ -40,35 +40,66 @@ kernel_path()
 	echo "$path"
 }
 
+# one_of OPTION VALUE WORD...: the value is one of the words.
+one_of()
+{
+	local option=$1 value=$2 words
+
+	shift 2
+	[[ " $* " != *" $value "* ]] || return 0
+	words=$(printf '%s, ' "${@:1:$#-1}")
+	die "bad option: $option $value; use ${words%, } or ${!#}"
+}
+
+# a_number OPTION VALUE OF-WHAT
+a_number()
+{
+	[[ $2 =~ ^[1-9][0-9]{0,8}$ ]] ||
+		die "bad option: $1 $2; use a number$3, 1 or more"
+}
+
+# guest_options OPTION...: those of guest_start, into variables of the caller.
+# Ends with one line if a value is none: before a guest is started for it.
+guest_options()
+{
+	kernel=stock qemu=stock balloon=stock mem=4096 vcpus=2
+	fpr=off autodeflate=off backing=thp prealloc=off
+	cmdline='' params=''
+
+	while [ $# -gt 0 ]; do
+		case $1 in
+		--kernel|--qemu|--balloon|--params|--mem|--vcpus|--fpr|\
+		--autodeflate|--backing|--prealloc|--cmdline) ;;
+		*)	die "bad option: $1; see tests/README.md" ;;
+		esac
+		[ $# -ge 2 ] ||
+			die "bad option: $1 needs a value; see tests/README.md"
+		printf -v "${1#--}" %s "$2"
+		shift 2
+	done
+	one_of --balloon "$balloon" ballast stock none
+	one_of --fpr "$fpr" on off
+	one_of --autodeflate "$autodeflate" on off
+	one_of --prealloc "$prealloc" on off
+	one_of --backing "$backing" thp hugetlb
+	a_number --mem "$mem" " of MiB"
+	a_number --vcpus "$vcpus" ""
+	local param='[A-Za-z0-9_]+=[A-Za-z0-9_.:-]*'
+	[[ -z $params || $params =~ ^$param(,$param)*$ ]] ||
+		die "bad option: --params $params; use name=value,name=value"
+	kernel=$(kernel_path "$kernel")
+	qemu=$(qemu_path "$qemu")
+}
+
 # guest_xml NAME OPTION...: the domain's XML, options as for guest_start.
 guest_xml()
 {
-	local name=$1 kernel=stock qemu=stock balloon=stock mem=4096 vcpus=2
-	local fpr=off autodeflate=off backing=thp prealloc=off
-	local cmdline='' params=''
-	local type cpu backing_xml='' balloon_xml
+	local name=$1 type cpu backing_xml='' balloon_xml
+	local kernel qemu balloon mem vcpus fpr autodeflate backing prealloc \
+		cmdline params
 
 	shift
-	while [ $# -gt 0 ]; do
-		case $1 in
-		--kernel) kernel=$2 ;;
-		--qemu) qemu=$2 ;;
-		--balloon) balloon=$2 ;;
-		--params) params=$2 ;;
-		--mem) mem=$2 ;;
-		--vcpus) vcpus=$2 ;;
-		--fpr) fpr=$2 ;;
-		--autodeflate) autodeflate=$2 ;;
-		--backing) backing=$2 ;;
-		--prealloc) prealloc=$2 ;;
-		--cmdline) cmdline=$2 ;;
-		*)	die "bad option: guest_start $1; see tests/README.md" ;;
-		esac
-		[ $# -ge 2 ] || die "bad option: $1 needs a value"
-		shift 2
-	done
-	kernel=$(kernel_path "$kernel")
-	qemu=$(qemu_path "$qemu")
+	guest_options "$@"
 	# The one place that chooses the CPU: what Debian's guests get by
 	# default under emulation, the host's own under KVM.
 	if [ "$ACCEL" = kvm ]; then
@@ -78,11 +109,8 @@ guest_xml()
 		cpu="<cpu mode='custom'><model>${BALLAST_CPU:-qemu64}</model></cpu>"
 		[ "${BALLAST_CPU:-}" != max ] || cpu="<cpu mode='maximum'/>"
 	fi
-	case $backing in
-	thp)	;;
-	hugetlb) backing_xml="<hugepages/><access mode='shared'/>" ;;
-	*)	die "bad option: --backing $backing; use thp or hugetlb" ;;
-	esac
+	[ "$backing" = thp ] ||
+		backing_xml="<hugepages/><access mode='shared'/>"
 	[ "$prealloc" = off ] ||
 		backing_xml+="<allocation mode='immediate' threads='2'/>"
 	[ -z "$backing_xml" ] ||
