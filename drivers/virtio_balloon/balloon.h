@@ -11,8 +11,10 @@
 #include <linux/balloon_compaction.h>
 #include <linux/mutex.h>
 #include <linux/page_reporting.h>
+#include <linux/scatterlist.h>
 #include <linux/virtio.h>
 #include <linux/virtio_balloon.h>
+#include <linux/vm_event_item.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 
@@ -121,6 +123,9 @@ struct virtio_balloon {
 
 	/* Memory statistics */
 	struct virtio_balloon_stat stats[VIRTIO_BALLOON_S_NR];
+#ifdef CONFIG_VM_EVENT_COUNTERS
+	unsigned long vm_events[NR_VM_EVENT_ITEMS];	/* to fill them in */
+#endif
 
 	/* Shrinker to return free pages - VIRTIO_BALLOON_F_FREE_PAGE_HINT */
 	struct shrinker *shrinker;
@@ -142,6 +147,7 @@ struct virtio_balloon {
 	/* Whole blocks: only the size work changes these. */
 	struct regiond_user regiond;
 	struct balloon_ranges ranges;	/* collected for the host */
+	struct scatterlist sg[BALLOON_RANGES_MAX];	/* and as it gets them */
 	struct list_head sent;		/* blocks that the host has not acked */
 	unsigned int num_sent;
 	bool blocks_exhausted;		/* until the target changes */

@@ -32,7 +32,6 @@
 #include <linux/mm.h>
 #include <linux/nodemask.h>
 #include <linux/page-isolation.h>
-#include <linux/scatterlist.h>
 
 #include <ballast/driver_pages.h>
 #include <linux/balloon_block.h>
@@ -69,7 +68,7 @@ static int finish_ranges(struct virtio_balloon *vb)
 static int send_ranges(struct virtio_balloon *vb)
 {
 	struct balloon_ranges *ranges = &vb->ranges;
-	struct scatterlist sg[BALLOON_RANGES_MAX];
+	struct scatterlist *sg = vb->sg;
 	unsigned int i, nr = ranges->nr;
 	int err;
 

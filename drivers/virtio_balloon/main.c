@@ -247,7 +247,8 @@ static inline void update_stat(struct virtio_balloon *vb, int idx,
 /* Return the number of entries filled by vm events */
 static inline unsigned int update_balloon_vm_stats(struct virtio_balloon *vb)
 {
-	unsigned long events[NR_VM_EVENT_ITEMS];
+	/* Too large for the stack. */
+	unsigned long *events = vb->vm_events;
 	unsigned int idx = 0;
 	unsigned int zid;
 	unsigned long stall = 0;
