@@ -54,16 +54,36 @@ else
 	say "checkpatch: no kernel source in build/linux; run make kernel"
 fi
 
+# added FILE: the lines that the kernel patches add to it.
+added()
+{
+	awk -v file="+++ b/$1" '
+		$0 == file { on = 1; next }
+		/^diff --git / || /^-- $/ { on = 0 }
+		on && /^\+/ { print substr($0, 2) }
+	' "${patches[@]}"
+}
+
 # One text in two places: as a module for stock kernels, and in the patch that
 # adds it to the kernel. shared IN-DRIVERS IN-THE-KERNEL
 shared()
 {
-	awk -v file="+++ b/$2" '
-		$0 == file { on = 1; next }
-		/^diff --git / || /^-- $/ { on = 0 }
-		on && /^\+/ { print substr($0, 2) }
-	' "${patches[@]}" | diff -u --label "patches: $2" --label "$1" - "$1" ||
-		true
+	added "$2" | diff -u --label "patches: $2" --label "$1" - "$1" || true
+}
+
+# The same for one exported function and the comment above it.
+shared_function()
+{
+	local part="/^\/\*\*\$/ { n = 0 }
+		{ text[n++] = \$0 }
+		/^EXPORT_SYMBOL.*\($3\);/ {
+			for (i = 0; i < n; i++) print text[i]
+			found = 1
+		}
+		END { if (!found) print FILENAME \" has no $3()\" }"
+
+	diff -u --label "patches: $2" --label "$1" \
+		<(added "$2" | awk "$part") <(awk "$part" "$1") || true
 }
 {
 	shared drivers/include/ballast/driver_pages.h include/linux/driver_pages.h
@@ -73,5 +93,7 @@ shared()
 	for f in driver_pages.c driver_pages_by_hand.c driver_pages_internal.h; do
 		shared "drivers/driver_pages/$f" "mm/$f"
 	done
+	shared_function drivers/compat/balloon_block.c mm/page_alloc.c \
+		balloon_block_free
 } | fail "texts that the kernel patches share with drivers/"
 exit "$bad"

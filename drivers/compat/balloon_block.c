@@ -185,10 +185,10 @@ EXPORT_SYMBOL_GPL(balloon_blocks_evacuate);
 
 /**
  * balloon_block_free() - give a pageblock back to the guest
- * @block: its first page, as the two functions above gave it, on no list
- * @account: whether it was taken out of the zone's managed pages
+ * @block:	its first page, from one of the functions above, on no list
+ * @account:	whether it was taken out of the zone's managed pages
  *
- * Context: Any context but hard interrupts.
+ * Context: Any context but hard interrupts and NMI.
  */
 void balloon_block_free(struct page *block, bool account)
 {
