@@ -34,6 +34,7 @@
 #include <linux/module.h>
 #include <linux/pagemap.h>
 #include <linux/percpu.h>
+#include <linux/rcupdate.h>
 #include <linux/sched/clock.h>
 #include <linux/sched/mm.h>
 #include <linux/seq_file.h>
@@ -681,13 +682,29 @@ static int __init driver_pages_init(void)
 }
 subsys_initcall(driver_pages_init);
 
-/* Where this is a module: its users are gone. */
-static void __exit driver_pages_exit(void)
+/*
+ * Where this is a module: its users are gone, but the core takes no reference to
+ * it for the time of a callback. What keeps the code there is the page lock: it
+ * is released after the return to the core only, no page is unmarked without it,
+ * and no mapping goes while a page is marked. Except that a callback may unmark
+ * the page itself. Then the reference to @users that driver_page_isolate(),
+ * _migrate() or _putback() drops may be the last one, and from there to its
+ * return to the core the task may be held up for as long as it takes to unload
+ * the driver and this. It does not sleep there, so wait until every task has gone
+ * to sleep by itself, or been in user space; RCU does not wait for it where the
+ * kernel can be preempted.
+ */
+static void __exit __maybe_unused driver_pages_exit(void)
 {
 	debugfs_remove(driver_pages_debugfs);
 	unregister_module_notifier(&driver_pages_module_nb);
+	synchronize_rcu_tasks();
 }
+
+/* Where synchronize_rcu_tasks() is no more than synchronize_rcu() it stays. */
+#if !defined(CONFIG_PREEMPTION) || defined(CONFIG_TASKS_RCU)
 module_exit(driver_pages_exit);
+#endif
 
 MODULE_DESCRIPTION("Pages of drivers that the kernel can migrate");
 MODULE_LICENSE("GPL");
