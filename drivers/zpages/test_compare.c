@@ -482,9 +482,48 @@ static const struct file_operations compare_fops = {
 	.write = compare_write,
 };
 
+/*
+ * A pool of zsmalloc may be called anything, and just as another one is, also
+ * where its pages are driver pages.
+ */
+static void test_zsmalloc(struct seq_file *m)
+{
+	static const char * const names[] = {
+		"twin", "twin", "two words", "",
+		"more-characters-than-a-mapping-s-name-may-have",
+	};
+	unsigned long handle[ARRAY_SIZE(names)] = {};
+	void *pool[ARRAY_SIZE(names)] = {};
+	u32 i;
+
+	if (zsmalloc_get()) {
+		test(m, true, "zsmalloc: names # SKIP this kernel has none");
+		return;
+	}
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		/* kmem_cache_create() warns of equal names then. */
+		if (IS_ENABLED(CONFIG_DEBUG_VM) && i == 1)
+			continue;
+		pool[i] = zs.create(names[i]);
+		if (pool[i])
+			handle[i] = zsmalloc_alloc(pool[i], 1000);
+		test(m, handle[i], "zsmalloc: %s pool called \"%s\"",
+		     i == 1 ? "another" : "a", names[i]);
+	}
+	for (i = 0; i < ARRAY_SIZE(names); i++) {
+		if (handle[i])
+			zs.free(pool[i], handle[i]);
+		if (pool[i])
+			zs.destroy(pool[i]);
+	}
+	zsmalloc_put();
+}
+TEST_FILE(zsmalloc, test_zsmalloc);
+
 void compare_init(struct dentry *dir)
 {
 	debugfs_create_file("compare", 0600, dir, NULL, &compare_fops);
+	debugfs_create_file("zsmalloc", 0400, dir, NULL, &zsmalloc_fops);
 }
 
 void compare_exit(void)

@@ -8,6 +8,7 @@
  *	api	each function, bad use, every size
  *	move	migration and compaction, step by step
  *	torture	all of it at once, see test_torture.c
+ *	zsmalloc	its pools have any name
  *
  * fill (write MiB; 0 ends it) keeps so much memory in a pool; reading it checks
  * what is in there. See test_compare.c for compare.

@@ -55,6 +55,7 @@ kernel_tests()
 	is "api: one line in the log says what was left in a pool" \
 		"$(in_guest "dmesg | grep -c 'pool test destroyed with 2 obj'")" 1
 	include in_guest "cat $T/move"
+	include in_guest "cat $T/zsmalloc"
 
 	section "held to the rules of driver pages, see docs/DRIVER-GUIDE.md"
 	in_guest "echo 16 > $T/fill"
