@@ -62,14 +62,14 @@ a_number()
 # Ends with one line if a value is none: before a guest is started for it.
 guest_options()
 {
-	kernel=stock qemu=stock balloon=stock mem=4096 vcpus=2
+	kernel=stock qemu=stock balloon=stock mem=4096 vcpus=2 nodes=1
 	fpr=off autodeflate=off backing=thp prealloc=off
 	cmdline='' params=''
 
 	while [ $# -gt 0 ]; do
 		case $1 in
-		--kernel|--qemu|--balloon|--params|--mem|--vcpus|--fpr|\
-		--autodeflate|--backing|--prealloc|--cmdline) ;;
+		--kernel|--qemu|--balloon|--params|--mem|--vcpus|--nodes|\
+		--fpr|--autodeflate|--backing|--prealloc|--cmdline) ;;
 		*)	die "bad option: $1; see tests/README.md" ;;
 		esac
 		[ $# -ge 2 ] ||
@@ -84,6 +84,7 @@ guest_options()
 	one_of --backing "$backing" thp hugetlb
 	a_number --mem "$mem" " of MiB"
 	a_number --vcpus "$vcpus" ""
+	a_number --nodes "$nodes" ""
 	local param='[A-Za-z0-9_]+=[A-Za-z0-9_.:-]*'
 	[[ -z $params || $params =~ ^$param(,$param)*$ ]] ||
 		die "bad option: --params $params; use name=value,name=value"
@@ -94,20 +95,27 @@ guest_options()
 # guest_xml NAME OPTION...: the domain's XML, options as for guest_start.
 guest_xml()
 {
-	local name=$1 type cpu backing_xml='' balloon_xml
-	local kernel qemu balloon mem vcpus fpr autodeflate backing prealloc \
+	local name=$1 type cpu backing_xml='' balloon_xml n numa=''
+	local kernel qemu balloon mem vcpus nodes fpr autodeflate backing prealloc \
 		cmdline params
 
 	shift
 	guest_options "$@"
+	if [ "$nodes" -gt 1 ]; then
+		for ((n = 0; n < nodes; n++)); do
+			numa+="<cell id='$n' unit='MiB' memory='$((mem / nodes))'"
+			numa+=" cpus='$((vcpus * n / nodes))-$((vcpus * (n + 1) / nodes - 1))'/>"
+		done
+		numa="<numa>$numa</numa>"
+	fi
 	# The one place that chooses the CPU: what Debian's guests get by
 	# default under emulation, the host's own under KVM.
 	if [ "$ACCEL" = kvm ]; then
-		type=kvm cpu="<cpu mode='host-passthrough'/>"
+		type=kvm cpu="<cpu mode='host-passthrough'>$numa</cpu>"
 	else
 		type=qemu
-		cpu="<cpu mode='custom'><model>${BALLAST_CPU:-qemu64}</model></cpu>"
-		[ "${BALLAST_CPU:-}" != max ] || cpu="<cpu mode='maximum'/>"
+		cpu="<cpu mode='custom'><model>${BALLAST_CPU:-qemu64}</model>$numa</cpu>"
+		[ "${BALLAST_CPU:-}" != max ] || cpu="<cpu mode='maximum'>$numa</cpu>"
 	fi
 	[ "$backing" = thp ] ||
 		backing_xml="<hugepages/><access mode='shared'/>"
@@ -134,7 +142,8 @@ guest_xml()
 # guest_start NAME [OPTION...]: boot a guest and wait for its agent.
 #   --kernel stock|ballast|debug|FILE    --qemu stock|patched|FILE
 #   --balloon ballast|stock|none         --params k=v,k=v (module's)
-#   --mem MIB --vcpus N                  --backing thp|hugetlb (shared)
+#   --mem MIB --vcpus N                  --nodes N (memory and CPUs split evenly)
+#   --backing thp|hugetlb (shared)
 #   --fpr on|off (free page reporting)   --autodeflate on|off
 #   --prealloc on|off (all of the guest's memory touched by the host first)
 #   --cmdline "MORE KERNEL ARGUMENTS"
