@@ -127,8 +127,8 @@ in_tree()
 	local to=$OUT/stock/modules/$1 name from
 
 	mkdir -p "$to"
-	for name in virtio_balloon virtio_mem zsmalloc zram kunit \
-			driver_pages_kunit; do
+	for name in virtio_balloon virtio_mem zsmalloc zram lz4_compress \
+			lz4hc_compress kunit driver_pages_kunit; do
 		from=$(find "$2" -name "$name.ko" -o -name "$name.ko.xz" |
 			head -n 1)
 		case $name:$from in
@@ -138,6 +138,9 @@ in_tree()
 		esac
 	done
 }
+
+# What unpack_stock depends on.
+stock_wanted() { cat "$src_dir/stock"; hash "$here/build.sh"; }
 
 unpack_stock()
 {
@@ -155,7 +158,7 @@ unpack_stock()
 	cp "$tmp"/boot/config-* "$OUT/stock/config"
 	cp "$tmp"/boot/vmlinuz-* "$OUT/stock/vmlinuz"
 	rm -rf "$tmp"
-	cp "$src_dir/stock" "$headers/"
+	stock_wanted >"$headers/stock"
 }
 
 build()
@@ -174,7 +177,7 @@ for f in "$deb" $(stock_debs image) $(stock_debs headers); do
 done
 
 if [ ! -f "$OUT/stock/vmlinuz" ] ||
-   ! cmp -s "$src_dir/stock" "$BUILD/stock-headers/stock"; then
+   ! stock_wanted | cmp -s - "$BUILD/stock-headers/stock"; then
 	step "unpack Debian's kernel $(stock_release)" unpack_stock
 fi
 
