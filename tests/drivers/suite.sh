@@ -205,6 +205,40 @@ test_singles()
 	empty singles "$1"
 }
 
+# Half of the memory in pieces: are as many huge pages to be had if it is the
+# balloon's single pages as if it is processes'? The balloon fills the holes of a
+# process that ends then.
+test_singles_half()
+{
+	local pages=$((MIB * 128)) most lru singles
+
+	section "half of $MIB MiB full of single pages, and huge pages"
+	hold "$1" start --mib "$MIB" --pattern random --keep 1/2 >/dev/null
+	most=$(huge_pages_most "$1")
+	lru=$(huge_pages "$1" "$most")
+	hold "$1" stop
+	hold "$1" start --mib "$MIB" --pattern random --keep 1/2 >/dev/null
+	guest_exec "$1" 'echo N > /sys/module/virtio_balloon/parameters/blocks'
+	ok "half: single pages fill the other half" balloon_pages "$1" $pages
+	hold "$1" stop
+	snap "$1"
+	is "half: no blocks" "${B[blocks]} ${B[singles]}" "0 $pages"
+	singles=$(huge_pages "$1" "$most")
+	comment "huge pages, of $most: $lru with LRU memory, $singles with" \
+		"the balloon's single pages"
+	between "half: >= 98 % of what LRU memory gives" "$singles" \
+		$((lru * 98 / 100)) 100000
+	snap "$1"
+	between "half: single pages migrated for it" "${B[singles_migrated]}" \
+		$((pages / 8)) 100000000
+	is "half: as many are in the balloon as before" \
+		"${B[actual]} ${B[singles]} ${B[pages_offline]}" \
+		"$pages $pages $pages"
+	guest_exec "$1" 'echo Y > /sys/module/virtio_balloon/parameters/blocks'
+	balloon_pages "$1" 0
+	empty half "$1"
+}
+
 # Memory that whole blocks are in goes offline: they are given back, and others
 # taken when there is memory again.
 test_offline()
@@ -610,6 +644,7 @@ test_all()
 	test_fragmented "$1"
 	test_reporting "$1"
 	test_singles "$1"
+	test_singles_half "$1"
 	test_offline "$1"
 	test_out_of_range "$1"
 	test_floor "$1"
