@@ -163,7 +163,9 @@ unpack_stock()
 
 build()
 {
-	kmake bzImage modules
+	kmake vmlinux modules
+	# It packs vmlinux with .incbin, whose contents ccache does not look at.
+	CCACHE_DISABLE=1 kmake bzImage
 	in_tree "$(kmake -s kernelrelease)" "$obj"
 	# Only when it changed, for what depends on it.
 	cmp -s "$obj/arch/x86/boot/bzImage" "$OUT/bzImage$suffix" ||
