@@ -10,14 +10,15 @@
  *  1. The asker, in regiond_evacuate(), ranks the zone's pageblocks by what
  *     they hold and marks the cheapest N in the zone's bitmap. A block with
  *     anything in it that can't be moved is no candidate.
- *  2. The node's worker copies the bitmap, empties what is marked in runs of
- *     neighbouring blocks, clears what it did, and looks again, because more
- *     may have been marked meanwhile.
- *  3. A run is isolated as a whole before its first page moves. So nothing is
- *     moved into a block of the same run; and a block that was filled by an
- *     earlier run is found out on its turn and waits for the next ranking.
+ *  2. The node's worker copies the bitmap, empties what is marked, clears what
+ *     it did, and looks again, because more may have been marked meanwhile.
+ *  3. It isolates a batch of blocks before the first page moves, so that
+ *     nothing is moved into a block that is emptied next, and empties them in
+ *     runs of neighbours. A stock kernel isolates no more than the run at hand;
+ *     a block that was filled by an earlier run is found out when it is chosen,
+ *     and waits for the next ranking.
  *
- * Watermarks are obeyed: a run is never larger than what the zone has free
+ * Watermarks are obeyed: a batch is never larger than what the zone has free
  * beyond its high watermark. No room is made here; an asker who needs more makes
  * it first. (Migration itself may drop clean page cache of a block, and treats
  * a large folio in it as it does everywhere.)
@@ -54,7 +55,7 @@
  * page caches twice, so short runs are dear; a request can be stopped only
  * between two of them, so long ones are rude.
  */
-#define REGIOND_RUN	32
+#define REGIOND_RUN	32U
 
 /* A ranking is used up block by block, but not when it is older than this. */
 #define REGIOND_RANK_AGE	(2 * HZ)
@@ -86,6 +87,7 @@ struct regiond_zone {
 	spinlock_t lock;
 	unsigned long *pending;		/* blocks to empty */
 	unsigned long *todo;		/* the worker's copy */
+	unsigned long *batch;		/* of it: being emptied, isolated */
 	struct list_head requests;
 
 	/* Since load, for debugfs: written by one side each. */
@@ -201,11 +203,13 @@ static void regiond_zone_free(struct regiond_zone *rz)
 	bitmap_free(rz->chosen);
 	bitmap_free(rz->pending);
 	bitmap_free(rz->todo);
+	bitmap_free(rz->batch);
 	rz->cost = NULL;
 	rz->order = NULL;
 	rz->chosen = NULL;
 	rz->pending = NULL;
 	rz->todo = NULL;
+	rz->batch = NULL;
 	rz->nr_blocks = 0;
 }
 
@@ -229,8 +233,9 @@ static int regiond_zone_resize(struct regiond_zone *rz)
 	rz->chosen = bitmap_zalloc(nr, GFP_KERNEL);
 	rz->pending = bitmap_zalloc(nr, GFP_KERNEL);
 	rz->todo = bitmap_zalloc(nr, GFP_KERNEL);
+	rz->batch = bitmap_zalloc(nr, GFP_KERNEL);
 	if (!rz->cost || !rz->order || !rz->chosen || !rz->pending ||
-	    !rz->todo) {
+	    !rz->todo || !rz->batch) {
 		regiond_zone_free(rz);
 		return -ENOMEM;
 	}
@@ -306,6 +311,69 @@ static unsigned int regiond_room(struct zone *zone)
 	return free > high ? (free - high) >> pageblock_order : 0;
 }
 
+/* Somebody else takes what was counted on, and can't have what is isolated. */
+static bool regiond_short(struct zone *zone)
+{
+	return zone_page_state(zone, NR_FREE_PAGES) < low_wmark_pages(zone);
+}
+
+static unsigned long regiond_pfn(struct regiond_zone *rz, u32 block)
+{
+	return rz->start_pfn + block * pageblock_nr_pages;
+}
+
+static void regiond_give_up(struct regiond_zone *rz,
+			    struct regiond_request *req)
+{
+	req->result->failed++;
+	rz->failed++;
+}
+
+/*
+ * The next batch: up to @nr blocks of what is to do, isolated all of them. A
+ * stock kernel can't do that; what is free there has to be looked at anew
+ * after every run.
+ */
+static void regiond_isolate(struct regiond_zone *rz,
+			    struct regiond_request *req, unsigned int nr)
+{
+	unsigned int got = 0;
+	u32 block;
+	int err;
+
+	for_each_set_bit(block, rz->todo, rz->nr_blocks) {
+		if (got >= nr)
+			break;
+		__clear_bit(block, rz->todo);
+		spin_lock(&rz->lock);
+		__clear_bit(block, rz->pending);
+		spin_unlock(&rz->lock);
+
+		req->result->asked++;
+		rz->asked++;
+		err = balloon_blocks_isolate(regiond_pfn(rz, block), 1);
+		if (err == -EOPNOTSUPP) {
+			nr = min(nr, REGIOND_RUN);
+		} else if (err) {
+			regiond_give_up(rz, req);
+			continue;
+		}
+		__set_bit(block, rz->batch);
+		got++;
+		cond_resched();
+	}
+}
+
+/* Blocks of the batch that are not wanted, or not to be had. */
+static void regiond_unisolate(struct regiond_zone *rz)
+{
+	u32 block;
+
+	for_each_set_bit(block, rz->batch, rz->nr_blocks)
+		balloon_blocks_unisolate(regiond_pfn(rz, block), 1);
+	bitmap_zero(rz->batch, rz->nr_blocks);
+}
+
 /* One attempt at a run; what is won goes to the request. */
 static int regiond_try(struct regiond_zone *rz, struct regiond_request *req,
 		       u32 block, unsigned int nr)
@@ -318,11 +386,11 @@ static int regiond_try(struct regiond_zone *rz, struct regiond_request *req,
 	/* Somebody may rank anew in the meantime. */
 	memcpy(cost, &rz->cost[block], nr * sizeof(*cost));
 	rz->runs++;
-	err = balloon_blocks_evacuate(rz->start_pfn +
-				      block * pageblock_nr_pages, nr,
-				      req->blocks, req->user->account);
+	err = balloon_blocks_evacuate(regiond_pfn(rz, block), nr, req->blocks,
+				      req->user->account);
 	if (err)
 		return err;
+	bitmap_clear(rz->batch, block, nr);
 
 	/* What is behind the old tail was won by this call. */
 	list_for_each_entry_continue(page, req->blocks, lru) {
@@ -358,8 +426,9 @@ static int regiond_run(struct regiond_zone *rz, struct regiond_request *req,
 		if (err != -EBUSY)
 			return err;
 		if (nr == 1) {
-			req->result->failed++;
-			rz->failed++;
+			regiond_give_up(rz, req);
+			__clear_bit(block, rz->batch);
+			balloon_blocks_unisolate(regiond_pfn(rz, block), 1);
 			return 0;
 		}
 
@@ -381,6 +450,11 @@ static int regiond_run(struct regiond_zone *rz, struct regiond_request *req,
 	}
 }
 
+static unsigned int regiond_missing(struct regiond_request *req)
+{
+	return req->nr_blocks - req->result->won;
+}
+
 /*
  * The request that the next run works for; those that are done are released.
  * When nobody waits any more, what is still marked was for somebody gone.
@@ -399,8 +473,7 @@ static struct regiond_request *regiond_serve(struct regiond_zone *rz)
 		if (req->user->ops && req->user->ops->stop &&
 		    req->user->ops->stop(req->user))
 			req->result->stopped = true;
-		else if (req->result->won < req->nr_blocks &&
-			 !req->result->nomem)
+		else if (regiond_missing(req) && !req->result->nomem)
 			return req;
 
 		spin_lock(&rz->lock);
@@ -417,44 +490,42 @@ static void regiond_work(struct kthread_work *work)
 	struct regiond_zone *rz = container_of(work, struct regiond_zone, work);
 	struct regiond_request *req;
 	unsigned int nr, room;
-	u32 block, end;
+	u32 block;
 
 	while ((req = regiond_serve(rz))) {
 		spin_lock(&rz->lock);
 		bitmap_copy(rz->todo, rz->pending, rz->nr_blocks);
 		spin_unlock(&rz->lock);
 
-		block = find_first_bit(rz->todo, rz->nr_blocks);
-		if (block >= rz->nr_blocks || READ_ONCE(regiond_paused)) {
+		if (bitmap_empty(rz->todo, rz->nr_blocks) ||
+		    READ_ONCE(regiond_paused)) {
 			/* Nothing is left to win for those who still wait. */
 			req->nr_blocks = req->result->won;
 			continue;
 		}
 
-		while (block < rz->nr_blocks && req &&
-		       !READ_ONCE(regiond_paused)) {
-			room = regiond_room(rz->zone);
-			if (!room) {
-				req->result->nomem = true;
+		room = regiond_room(rz->zone);
+		if (!room) {
+			req->result->nomem = true;
+			continue;
+		}
+		regiond_isolate(rz, req, min(room, regiond_missing(req)));
+
+		block = 0;
+		while (req && !READ_ONCE(regiond_paused) &&
+		       !regiond_short(rz->zone)) {
+			block = find_next_bit(rz->batch, rz->nr_blocks, block);
+			if (block >= rz->nr_blocks)
 				break;
-			}
-			end = find_next_zero_bit(rz->todo, rz->nr_blocks, block);
-			nr = min3(end - block, room, (u32)REGIOND_RUN);
-			nr = min(nr, req->nr_blocks - req->result->won);
-
-			spin_lock(&rz->lock);
-			bitmap_clear(rz->pending, block, nr);
-			spin_unlock(&rz->lock);
-
-			req->result->asked += nr;
-			rz->asked += nr;
+			nr = find_next_zero_bit(rz->batch, rz->nr_blocks,
+						block) - block;
+			nr = min3(nr, REGIOND_RUN, regiond_missing(req));
 			if (regiond_run(rz, req, block, nr))
 				req->result->nomem = true;
-
-			block = find_next_bit(rz->todo, rz->nr_blocks,
-					      block + nr);
+			block += nr;
 			req = regiond_serve(rz);
 		}
+		regiond_unisolate(rz);
 	}
 }
 
