@@ -151,6 +151,7 @@ struct virtio_balloon {
 	struct list_head sent;		/* blocks that the host has not acked */
 	unsigned int num_sent;
 	bool blocks_exhausted;		/* until the target changes */
+	bool winning;			/* regiond empties blocks for us */
 
 	/* The floor: only the size work changes these, but for last_oom. */
 	enum balloon_shortfall shortfall;
@@ -176,6 +177,7 @@ struct virtio_balloon {
 		unsigned long singles_taken;
 		unsigned long singles_released;
 		unsigned long singles_migrated;
+		unsigned long singles_absorbed;	/* by blocks being won */
 		unsigned long room_made;	/* pages held for reclaim */
 		unsigned long floor_episodes;
 		unsigned long oom_deflations;

@@ -42,9 +42,13 @@
 #define BALLOON_COLLECT_JIFFIES	max(HZ / 10, 1)
 /* How many blocks at once the host gets, where there are so many. */
 #define BALLOON_SEND_BATCH	256U
-/* How many blocks at once the allocator, and regiond, are asked for. */
+/* How many blocks at once the allocator is asked for. */
 #define BALLOON_ALLOC_BATCH	32U
-#define BALLOON_WIN_BATCH	64U
+/*
+ * And regiond: as many as are wanted, since nothing is moved into blocks that it
+ * knows it has to empty. It stops when the target changes.
+ */
+#define BALLOON_WIN_BATCH	1024U
 
 static int block_cmp(void *priv, const struct list_head *a,
 		     const struct list_head *b)
@@ -240,7 +244,8 @@ static bool balloon_regiond_stop(struct regiond_user *user)
 	struct virtio_balloon *vb = container_of(user, struct virtio_balloon,
 						 regiond);
 
-	return balloon_interrupted(vb);
+	/* On OOM, what is isolated is wanted as much as what we hold. */
+	return balloon_interrupted(vb) || READ_ONCE(vb->oom_deflated);
 }
 
 static const struct regiond_user_ops balloon_regiond_ops = {
@@ -293,11 +298,13 @@ static unsigned int win_blocks(struct virtio_balloon *vb, unsigned int nr,
 			return 0;
 		zone_seen(zone, seen);
 
+		WRITE_ONCE(vb->winning, true);
 		if (regiond_evacuate(&vb->regiond, zone,
 				     min3(nr, BALLOON_WIN_BATCH,
 					  (unsigned int)room),
-				     blocks, &result))
+				     blocks, &result) || result.stopped)
 			*busy = true;
+		WRITE_ONCE(vb->winning, false);
 		vb->count.blocks_asked += result.asked;
 		vb->count.blocks_won += result.won;
 		vb->count.pages_moved += result.moved;

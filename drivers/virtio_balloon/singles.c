@@ -13,6 +13,10 @@
  * the memory offline. Compaction would empty the block for the price of another
  * of the host's huge pages, or of many.
  *
+ * A single that is in a block that regiond empties for the balloon itself is not
+ * moved: it is given back where it is, and so becomes a part of the block that
+ * the balloon gets in a moment.
+ *
  * Locks: page lock > held_lock in the callbacks, balloon lock > held_lock
  * where pages are taken and released. Who has the balloon lock only tries to get
  * a page lock, and the callbacks only try to get the balloon lock.
@@ -248,6 +252,32 @@ static void virtballoon_putback(struct address_space *mapping,
 	spin_unlock(&vb->held_lock);
 }
 
+/*
+ * Is the block of this page about to become the balloon's? Somebody else may
+ * have isolated it: then the balloon takes another page in a moment.
+ */
+static bool single_is_absorbed(struct virtio_balloon *vb, struct page *page)
+{
+	return READ_ONCE(vb->winning) &&
+	       pageblock_type(page_to_pfn(page)) == MIGRATE_ISOLATE;
+}
+
+/* Under the balloon lock, which is released; see balloon_block_migrate(). */
+static int absorb_single(struct virtio_balloon *vb, struct page *page)
+{
+	balloon_add_page_pfns(vb, page);
+	balloon_tell_host(vb, vb->deflate_vq);
+	WRITE_ONCE(vb->num_singles,
+		   vb->num_singles - VIRTIO_BALLOON_PAGES_PER_PAGE);
+	count_vm_event(BALLOON_DEFLATE);
+	vb->count.singles_absorbed += VIRTIO_BALLOON_PAGES_PER_PAGE;
+	mutex_unlock(&vb->balloon_lock);
+
+	driver_pages_unmark_locked(vb->mapping, page);
+	free_single(vb, page);
+	return -EAGAIN;
+}
+
 /* Inflate @dst, then deflate @src: the contents of neither matter. */
 static int virtballoon_migrate(struct address_space *mapping, struct page *dst,
 			       struct page *src, enum migrate_mode mode)
@@ -261,6 +291,9 @@ static int virtballoon_migrate(struct address_space *mapping, struct page *dst,
 	 */
 	if (mode == MIGRATE_ASYNC || !mutex_trylock(&vb->balloon_lock))
 		return -EAGAIN;
+
+	if (single_is_absorbed(vb, src))
+		return absorb_single(vb, src);
 
 	/* The two may be of different zones. */
 	account_single(vb, src, 1);
