@@ -19,7 +19,9 @@
 #include <linux/workqueue.h>
 
 #include <ballast/regiond.h>
+#include "frag.h"
 #include "range.h"
+#include "stats.h"
 
 /*
  * Balloon device works in 4K page units.  So each page is pointed to by
@@ -35,7 +37,7 @@
 #define VIRTIO_BALLOON_BLOCK_PFNS \
 	max(8U * 512U, VIRTIO_BALLOON_PAGES_PER_BLOCK)
 
-/* Why the balloon is smaller than the host asked for. */
+/* Why the balloon is smaller than the host asked for; the host is told. */
 enum balloon_shortfall {
 	BALLOON_SHORTFALL_NONE,
 	BALLOON_SHORTFALL_FLOOR,	/* the guest would fall below its floor */
@@ -122,10 +124,13 @@ struct virtio_balloon {
 	__virtio32 *pfns;
 
 	/* Memory statistics */
-	struct virtio_balloon_stat stats[VIRTIO_BALLOON_S_NR];
-#ifdef CONFIG_VM_EVENT_COUNTERS
+	struct virtio_balloon_stat stats[VIRTIO_BALLOON_S_NR + BALLOON_S_NR];
+	unsigned int num_stats;
+	/* For what comes from events: the size work looks at them, too. */
+	struct mutex stats_lock;
 	unsigned long vm_events[NR_VM_EVENT_ITEMS];	/* to fill them in */
-#endif
+	unsigned long last_failures;	/* of huge pages, at the last look */
+	bool held_blocks;		/* the balloon had some then */
 
 	/* Shrinker to return free pages - VIRTIO_BALLOON_F_FREE_PAGE_HINT */
 	struct shrinker *shrinker;
@@ -181,6 +186,7 @@ struct virtio_balloon {
 		unsigned long room_made;	/* pages held for reclaim */
 		unsigned long floor_episodes;
 		unsigned long oom_deflations;
+		unsigned long huge_failures;	/* while blocks were held */
 	} count;
 	struct dentry *debugfs;
 
@@ -247,6 +253,11 @@ void balloon_note_shortfall(struct virtio_balloon *vb,
 unsigned long balloon_retry_delay(struct virtio_balloon *vb, bool futile);
 void balloon_note_oom(struct virtio_balloon *vb);
 void balloon_note_range(struct virtio_balloon *vb);
+
+/* stats.c */
+unsigned int balloon_collect_stats(struct virtio_balloon *vb);
+void balloon_note_events(struct virtio_balloon *vb);
+void balloon_count_free(struct balloon_free *free);
 
 /* debugfs.c */
 void balloon_debugfs_add(struct virtio_balloon *vb);

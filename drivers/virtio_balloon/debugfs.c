@@ -51,6 +51,7 @@ static int balloon_stats_show(struct seq_file *m, void *v)
 	COUNT(room_made);
 	COUNT(floor_episodes);
 	COUNT(oom_deflations);
+	COUNT(huge_failures);
 #undef COUNT
 	return 0;
 }

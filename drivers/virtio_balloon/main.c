@@ -22,13 +22,11 @@
  * Where singles stand in for blocks, 3a. may go beyond the target for a moment:
  * 2. follows, and releases singles for the blocks.
  *
- * The queues, statistics, free page hinting and reporting are as in the
- * in-tree driver.
+ * The queues, free page hinting and reporting are as in the in-tree driver.
  */
 
 #include <linux/virtio.h>
 #include <uapi/linux/virtio_ring.h>
-#include <linux/swap.h>
 #include <linux/slab.h>
 #include <linux/module.h>
 #include <linux/oom.h>
@@ -233,90 +231,6 @@ void balloon_add_page_pfns(struct virtio_balloon *vb, struct page *page)
 			cpu_to_virtio32(vb->vdev, page_to_balloon_pfn(page) + i);
 }
 
-static inline void update_stat(struct virtio_balloon *vb, int idx,
-			       u16 tag, u64 val)
-{
-	BUG_ON(idx >= VIRTIO_BALLOON_S_NR);
-	vb->stats[idx].tag = cpu_to_virtio16(vb->vdev, tag);
-	vb->stats[idx].val = cpu_to_virtio64(vb->vdev, val);
-}
-
-#define pages_to_bytes(x) ((u64)(x) << PAGE_SHIFT)
-
-#ifdef CONFIG_VM_EVENT_COUNTERS
-/* Return the number of entries filled by vm events */
-static inline unsigned int update_balloon_vm_stats(struct virtio_balloon *vb)
-{
-	/* Too large for the stack. */
-	unsigned long *events = vb->vm_events;
-	unsigned int idx = 0;
-	unsigned int zid;
-	unsigned long stall = 0;
-
-	all_vm_events(events);
-	update_stat(vb, idx++, VIRTIO_BALLOON_S_SWAP_IN,
-		    pages_to_bytes(events[PSWPIN]));
-	update_stat(vb, idx++, VIRTIO_BALLOON_S_SWAP_OUT,
-		    pages_to_bytes(events[PSWPOUT]));
-	update_stat(vb, idx++, VIRTIO_BALLOON_S_MAJFLT, events[PGMAJFAULT]);
-	update_stat(vb, idx++, VIRTIO_BALLOON_S_MINFLT, events[PGFAULT]);
-	update_stat(vb, idx++, VIRTIO_BALLOON_S_OOM_KILL, events[OOM_KILL]);
-
-	/* sum all the stall events */
-	for (zid = 0; zid < MAX_NR_ZONES; zid++)
-		stall += events[ALLOCSTALL_NORMAL - ZONE_NORMAL + zid];
-
-	update_stat(vb, idx++, VIRTIO_BALLOON_S_ALLOC_STALL, stall);
-
-	update_stat(vb, idx++, VIRTIO_BALLOON_S_ASYNC_SCAN,
-		    pages_to_bytes(events[PGSCAN_KSWAPD]));
-	update_stat(vb, idx++, VIRTIO_BALLOON_S_DIRECT_SCAN,
-		    pages_to_bytes(events[PGSCAN_DIRECT]));
-	update_stat(vb, idx++, VIRTIO_BALLOON_S_ASYNC_RECLAIM,
-		    pages_to_bytes(events[PGSTEAL_KSWAPD]));
-	update_stat(vb, idx++, VIRTIO_BALLOON_S_DIRECT_RECLAIM,
-		    pages_to_bytes(events[PGSTEAL_DIRECT]));
-
-#ifdef CONFIG_HUGETLB_PAGE
-	update_stat(vb, idx++, VIRTIO_BALLOON_S_HTLB_PGALLOC,
-		    events[HTLB_BUDDY_PGALLOC]);
-	update_stat(vb, idx++, VIRTIO_BALLOON_S_HTLB_PGFAIL,
-		    events[HTLB_BUDDY_PGALLOC_FAIL]);
-#endif /* CONFIG_HUGETLB_PAGE */
-
-	return idx;
-}
-#else /* CONFIG_VM_EVENT_COUNTERS */
-static inline unsigned int update_balloon_vm_stats(struct virtio_balloon *vb)
-{
-	return 0;
-}
-#endif /* CONFIG_VM_EVENT_COUNTERS */
-
-static unsigned int update_balloon_stats(struct virtio_balloon *vb)
-{
-	struct sysinfo i;
-	unsigned int idx;
-	long available;
-	unsigned long caches;
-
-	idx = update_balloon_vm_stats(vb);
-
-	si_meminfo(&i);
-	available = si_mem_available();
-	caches = global_node_page_state(NR_FILE_PAGES);
-	update_stat(vb, idx++, VIRTIO_BALLOON_S_MEMFREE,
-				pages_to_bytes(i.freeram));
-	update_stat(vb, idx++, VIRTIO_BALLOON_S_MEMTOT,
-				pages_to_bytes(i.totalram));
-	update_stat(vb, idx++, VIRTIO_BALLOON_S_AVAIL,
-				pages_to_bytes(available));
-	update_stat(vb, idx++, VIRTIO_BALLOON_S_CACHES,
-				pages_to_bytes(caches));
-
-	return idx;
-}
-
 /*
  * While most virtqueues communicate guest-initiated requests to the hypervisor,
  * the stats queue operates in reverse.  The driver initializes the virtqueue
@@ -342,14 +256,14 @@ static void stats_handle_request(struct virtio_balloon *vb)
 {
 	struct virtqueue *vq;
 	struct scatterlist sg;
-	unsigned int len, num_stats;
+	unsigned int len, size;
 
-	num_stats = update_balloon_stats(vb);
+	size = balloon_collect_stats(vb);
 
 	vq = vb->stats_vq;
 	if (!virtqueue_get_buf(vq, &len))
 		return;
-	sg_init_one(&sg, vb->stats, sizeof(vb->stats[0]) * num_stats);
+	sg_init_one(&sg, vb->stats, size);
 	virtqueue_add_outbuf(vq, &sg, 1, vb, GFP_KERNEL);
 	virtqueue_kick(vq);
 }
@@ -540,6 +454,7 @@ static void update_balloon_size_func(struct work_struct *work)
 		vb->retry = 0;
 	}
 
+	balloon_note_events(vb);
 	delay = balloon_step(vb);
 	if (balloon_num_pages(vb) != READ_ONCE(vb->told) ||
 	    delay == BALLOON_STEP_DONE)
@@ -596,7 +511,7 @@ static int init_vqs(struct virtio_balloon *vb)
 	vb->deflate_vq = vqs[VIRTIO_BALLOON_VQ_DEFLATE];
 	if (virtio_has_feature(vb->vdev, VIRTIO_BALLOON_F_STATS_VQ)) {
 		struct scatterlist sg;
-		unsigned int num_stats;
+		unsigned int size;
 
 		vb->stats_vq = vqs[VIRTIO_BALLOON_VQ_STATS];
 
@@ -604,9 +519,9 @@ static int init_vqs(struct virtio_balloon *vb)
 		 * Prime this virtqueue with one buffer so the hypervisor can
 		 * use it to signal us later (it can't be broken yet!).
 		 */
-		num_stats = update_balloon_stats(vb);
+		size = balloon_collect_stats(vb);
 
-		sg_init_one(&sg, vb->stats, sizeof(vb->stats[0]) * num_stats);
+		sg_init_one(&sg, vb->stats, size);
 		err = virtqueue_add_outbuf(vb->stats_vq, &sg, 1, vb,
 					   GFP_KERNEL);
 		if (err) {
@@ -943,6 +858,7 @@ static int virtballoon_probe(struct virtio_device *vdev)
 	spin_lock_init(&vb->stop_update_lock);
 	spin_lock_init(&vb->wakeup_lock);
 	mutex_init(&vb->balloon_lock);
+	mutex_init(&vb->stats_lock);
 	spin_lock_init(&vb->held_lock);
 	init_waitqueue_head(&vb->acked);
 	vb->vdev = vdev;
