@@ -12,7 +12,7 @@
  */
 u16 rank_cost(const struct block_use *use)
 {
-	if (use->unmovable)
+	if (use->unmovable || use->huge || use->balloon)
 		return RANK_NEVER;
 	return use->lru + use->driver;
 }

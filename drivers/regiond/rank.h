@@ -16,14 +16,21 @@ typedef uint32_t u32;
 #endif
 
 /**
- * struct block_use - what a pageblock holds, in pages; the rest of it is free
+ * struct block_use - what a pageblock holds, in pages
+ * @free: free, or about to be
  * @lru: on the LRU lists
  * @driver: driver pages with migration callbacks
- * @unmovable: anything else: one such page rules the block out
+ * @huge: on the LRU lists, part of a folio as large as the block: it needs a
+ *	free block to go to, or is split, so nothing is won by moving it
+ * @balloon: part of a balloon block
+ * @unmovable: anything else
  */
 struct block_use {
+	u16 free;
 	u16 lru;
 	u16 driver;
+	u16 huge;
+	u16 balloon;
 	u16 unmovable;
 };
 

@@ -19,12 +19,23 @@ static void cost_counts_pages_to_move(void **state)
 	struct block_use use = { 0 };
 
 	assert_int_equal(rank_cost(&use), 0);
-	use = (struct block_use) { .lru = 12 };
+	use = (struct block_use) { .free = 500 };
+	assert_int_equal(rank_cost(&use), 0);
+	use = (struct block_use) { .free = 500, .lru = 12 };
 	assert_int_equal(rank_cost(&use), 12);
 	use = (struct block_use) { .lru = 12, .driver = 100 };
 	assert_int_equal(rank_cost(&use), 112);
 	use = (struct block_use) { .lru = 512 };
 	assert_int_equal(rank_cost(&use), 512);
+}
+
+static void nothing_is_won_by_moving_a_block(void **state)
+{
+	struct block_use use = { .huge = 512 };
+
+	assert_int_equal(rank_cost(&use), RANK_NEVER);
+	use = (struct block_use) { .balloon = 512 };
+	assert_int_equal(rank_cost(&use), RANK_NEVER);
 }
 
 static void one_unmovable_page_rules_out(void **state)
@@ -167,6 +178,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(cost_counts_pages_to_move),
 		cmocka_unit_test(one_unmovable_page_rules_out),
+		cmocka_unit_test(nothing_is_won_by_moving_a_block),
 		cmocka_unit_test(full_block_of_64k_pages_is_no_never),
 		cmocka_unit_test(sort_nothing),
 		cmocka_unit_test(sort_leaves_out_what_cant_be_emptied),

@@ -18,6 +18,10 @@
  *     a block that was filled by an earlier run is found out when it is chosen,
  *     and waits for the next ranking.
  *
+ * Somebody else may want a region that is given, of any size from a pageblock to a
+ * memory block: regiond_empty_region() marks its blocks instead of ranked ones,
+ * and has the zone for itself meanwhile.
+ *
  * Watermarks are obeyed: a batch is never larger than what the zone has free
  * beyond its high watermark. No room is made here; an asker who needs more makes
  * it first. (Migration itself may drop clean page cache of a block, and treats
@@ -34,15 +38,19 @@
 #include <linux/jiffies.h>
 #include <linux/kthread.h>
 #include <linux/list.h>
+#include <linux/log2.h>
 #include <linux/memory.h>
 #include <linux/memory_hotplug.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/moduleparam.h>
 #include <linux/mutex.h>
 #include <linux/nodemask.h>
+#include <linux/sched/signal.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/topology.h>
+#include <linux/uaccess.h>
 #include <linux/vmalloc.h>
 
 #include <linux/balloon_block.h>
@@ -66,11 +74,13 @@ struct regiond_request {
 	struct list_head *blocks;
 	struct regiond_result *result;
 	unsigned int nr_blocks;
+	bool region;			/* these blocks, and no others */
 	struct completion done;
 };
 
 struct regiond_zone {
 	struct zone *zone;
+	struct kthread_worker *worker;	/* the node's */
 	struct kthread_work work;
 
 	/* Ranking: under rank_lock. */
@@ -107,7 +117,20 @@ struct regiond_node {
 static struct regiond_node *regiond_nodes[MAX_NUMNODES];
 static DEFINE_MUTEX(regiond_nodes_lock);
 static bool regiond_paused;	/* memory is going offline */
+static bool regiond_isolates = true;	/* until the kernel says it can't */
 static struct dentry *regiond_debugfs;
+
+/*
+ * The pages of a folio from @page on, at most @left. A racy look: it may be split
+ * or freed just now.
+ */
+static unsigned long regiond_folio_rest(struct folio *folio, struct page *page,
+					unsigned long left)
+{
+	unsigned long nr = folio_nr_pages(folio) - folio_page_idx(folio, page);
+
+	return nr && nr <= left ? nr : left;
+}
 
 /* What is the page frame's share of its pageblock's use? Returns pages seen. */
 static unsigned long regiond_page_use(struct page *page, unsigned long left,
@@ -120,24 +143,27 @@ static unsigned long regiond_page_use(struct page *page, unsigned long left,
 		/* Racy: without zone->lock the order may be anything. */
 		unsigned long order = READ_ONCE(page->private);
 
-		return order <= MAX_PAGE_ORDER ? min(1UL << order, left) : 1;
+		nr = order <= MAX_PAGE_ORDER ? min(1UL << order, left) : 1;
+		use->free += nr;
+		return nr;
 	}
 
 	/* On the way to or from the buddy allocator; or within a balloon block. */
 	if (!page_count(page) && !PageTail(page)) {
 		if (PageOffline(page))
-			goto unmovable;
+			use->unmovable++;
+		else
+			use->free++;
 		return 1;
 	}
 
-	/*
-	 * A folio as large as a block needs a free block to go to, or is split:
-	 * nothing is won by that.
-	 */
 	folio = page_folio(page);
+	nr = regiond_folio_rest(folio, page, left);
 	if (PageReserved(page) || PageHWPoison(page) ||
-	    folio_test_hugetlb(folio) || folio_order(folio) >= pageblock_order)
-		goto unmovable;
+	    folio_test_hugetlb(folio)) {
+		use->unmovable += nr;
+		return nr;
+	}
 
 	if (__PageMovable(page)) {
 		use->driver++;
@@ -149,50 +175,71 @@ static unsigned long regiond_page_use(struct page *page, unsigned long left,
 	 * isolated; the first run drains the batches, and the next ranking
 	 * finds it. What is pinned for long stays where it is.
 	 */
-	if (folio_test_lru(folio) && !folio_maybe_dma_pinned(folio)) {
-		nr = folio_nr_pages(folio) - folio_page_idx(folio, page);
-		/* A racy look at a folio that is being split or freed. */
-		if (!nr || nr > left)
-			nr = left;
+	if (!folio_test_lru(folio) || folio_maybe_dma_pinned(folio))
+		use->unmovable += nr;
+	else if (folio_order(folio) >= pageblock_order)
+		use->huge += nr;
+	else
 		use->lru += nr;
-		return nr;
-	}
+	return nr;
+}
 
-unmovable:
-	use->unmovable++;
-	return left;
+/* Every page of a balloon block is offline, only the first has a reference. */
+static bool regiond_is_balloon_block(struct page *page)
+{
+	return PageOffline(page) && PageOffline(page + 1) &&
+	       page_count(page) && !page_count(page + 1);
 }
 
 /*
  * A look without locks, and therefore only a look: evacuation finds out for
- * itself whether each page can be moved.
+ * itself whether each page can be moved. Not @all: until it is known that the
+ * block can't be emptied.
  */
-static void regiond_block_use(struct zone *zone, unsigned long pfn,
-			      struct block_use *use)
+static void regiond_block_use(unsigned long pfn, struct block_use *use,
+			      bool all)
 {
 	unsigned long end_pfn = pfn + pageblock_nr_pages;
 
 	memset(use, 0, sizeof(*use));
-
-	/* A hole, offline, or shared with another zone. */
-	if (!pfn_to_online_page(pfn) || !pfn_to_online_page(end_pfn - 1) ||
-	    page_zone(pfn_to_page(pfn)) != zone ||
-	    page_zone(pfn_to_page(end_pfn - 1)) != zone ||
-	    pageblock_type(pfn) != MIGRATE_MOVABLE) {
-		use->unmovable = 1;
+	if (regiond_is_balloon_block(pfn_to_page(pfn))) {
+		use->balloon = pageblock_nr_pages;
 		return;
 	}
-
-	while (pfn < end_pfn && !use->unmovable)
+	while (pfn < end_pfn && (all || !use->unmovable))
 		pfn += regiond_page_use(pfn_to_page(pfn), end_pfn - pfn, use);
+}
+
+/* Not a hole, not offline, not shared with another zone. */
+static bool regiond_block_in_zone(struct zone *zone, unsigned long pfn)
+{
+	unsigned long last_pfn = pfn + pageblock_nr_pages - 1;
+
+	return pfn_to_online_page(pfn) && pfn_to_online_page(last_pfn) &&
+	       page_zone(pfn_to_page(pfn)) == zone &&
+	       page_zone(pfn_to_page(last_pfn)) == zone;
+}
+
+/* May it be emptied, whatever it holds? CMA's may not, nor isolated ones. */
+static bool regiond_block_allowed(struct zone *zone, unsigned long pfn)
+{
+	return regiond_block_in_zone(zone, pfn) &&
+	       pageblock_type(pfn) == MIGRATE_MOVABLE;
+}
+
+static unsigned long regiond_pfn(struct regiond_zone *rz, u32 block)
+{
+	return rz->start_pfn + block * pageblock_nr_pages;
 }
 
 static u16 regiond_block_cost(struct regiond_zone *rz, u32 block)
 {
+	unsigned long pfn = regiond_pfn(rz, block);
 	struct block_use use;
 
-	regiond_block_use(rz->zone,
-			  rz->start_pfn + block * pageblock_nr_pages, &use);
+	if (!regiond_block_allowed(rz->zone, pfn))
+		return RANK_NEVER;
+	regiond_block_use(pfn, &use, false);
 	return rank_cost(&use);
 }
 
@@ -254,7 +301,7 @@ static void regiond_rank(struct regiond_zone *rz)
 	}
 	rz->nr_order = rank_sort(rz->cost, rz->nr_blocks, rz->order);
 	rz->next = 0;
-	rz->ranked_at = jiffies;
+	WRITE_ONCE(rz->ranked_at, jiffies);
 	rz->rankings++;
 }
 
@@ -288,8 +335,11 @@ static unsigned int regiond_choose(struct regiond_zone *rz, unsigned int nr)
 	unsigned int chosen = 0;
 
 	bitmap_zero(rz->chosen, rz->nr_blocks);
+	if (!READ_ONCE(regiond_isolates))
+		nr = min(nr, REGIOND_RUN);
 	if (rz->nr_order &&
-	    time_before(jiffies, rz->ranked_at + REGIOND_RANK_AGE))
+	    time_before(jiffies,
+			READ_ONCE(rz->ranked_at) + REGIOND_RANK_AGE))
 		chosen = regiond_pick(rz, nr);
 	/*
 	 * The rest of an old ranking may have been filled up by what was moved
@@ -298,6 +348,32 @@ static unsigned int regiond_choose(struct regiond_zone *rz, unsigned int nr)
 	if (!chosen) {
 		regiond_rank(rz);
 		chosen = regiond_pick(rz, nr);
+	}
+	return chosen;
+}
+
+/*
+ * The blocks of a region that can be emptied. A folio as large as a block is moved
+ * to another one: no block is won by that, but the region is empty.
+ */
+static unsigned int regiond_choose_region(struct regiond_zone *rz, u32 block,
+					  unsigned int nr)
+{
+	unsigned int chosen = 0;
+	struct block_use use;
+
+	bitmap_zero(rz->chosen, rz->nr_blocks);
+	for (; nr; nr--, block++) {
+		unsigned long pfn = regiond_pfn(rz, block);
+
+		if (!regiond_block_allowed(rz->zone, pfn))
+			continue;
+		regiond_block_use(pfn, &use, false);
+		if (use.unmovable || use.balloon)
+			continue;
+		rz->cost[block] = use.lru + use.driver + use.huge;
+		__set_bit(block, rz->chosen);
+		chosen++;
 	}
 	return chosen;
 }
@@ -317,11 +393,6 @@ static bool regiond_short(struct zone *zone)
 	return zone_page_state(zone, NR_FREE_PAGES) < low_wmark_pages(zone);
 }
 
-static unsigned long regiond_pfn(struct regiond_zone *rz, u32 block)
-{
-	return rz->start_pfn + block * pageblock_nr_pages;
-}
-
 static void regiond_give_up(struct regiond_zone *rz,
 			    struct regiond_request *req)
 {
@@ -330,9 +401,24 @@ static void regiond_give_up(struct regiond_zone *rz,
 }
 
 /*
- * The next batch: up to @nr blocks of what is to do, isolated all of them. A
- * stock kernel can't do that; what is free there has to be looked at anew
- * after every run.
+ * A kernel that can't isolate in advance: what is moved out of a run may be in the
+ * next one, and kcompactd makes blocks free elsewhere at the same time. So a
+ * request is for a run there; the asker looks what is free by now, and asks again.
+ */
+static void regiond_bound(struct regiond_zone *rz, struct regiond_request *req)
+{
+	if (!req->region)
+		req->nr_blocks = min(req->nr_blocks, REGIOND_RUN);
+	if (regiond_isolates) {
+		WRITE_ONCE(regiond_isolates, false);
+		/* More was chosen than is tried now: rank anew. */
+		WRITE_ONCE(rz->ranked_at, jiffies - REGIOND_RANK_AGE);
+	}
+}
+
+/*
+ * The next batch: up to @nr blocks of what is to do, isolated all of them if the
+ * kernel can do that.
  */
 static void regiond_isolate(struct regiond_zone *rz,
 			    struct regiond_request *req, unsigned int nr)
@@ -354,6 +440,7 @@ static void regiond_isolate(struct regiond_zone *rz,
 		err = balloon_blocks_isolate(regiond_pfn(rz, block), 1);
 		if (err == -EOPNOTSUPP) {
 			nr = min(nr, REGIOND_RUN);
+			regiond_bound(rz, req);
 		} else if (err) {
 			regiond_give_up(rz, req);
 			continue;
@@ -529,9 +616,11 @@ static void regiond_work(struct kthread_work *work)
 	}
 }
 
-static void regiond_zone_init(struct regiond_zone *rz, struct zone *zone)
+static void regiond_zone_init(struct regiond_zone *rz, struct zone *zone,
+			      struct kthread_worker *worker)
 {
 	rz->zone = zone;
+	rz->worker = worker;
 	kthread_init_work(&rz->work, regiond_work);
 	mutex_init(&rz->rank_lock);
 	spin_lock_init(&rz->lock);
@@ -562,11 +651,40 @@ static struct regiond_node *regiond_node_get(int nid)
 		set_cpus_allowed_ptr(node->worker->task, cpumask_of_node(nid));
 	for (i = 0; i < MAX_NR_ZONES; i++)
 		regiond_zone_init(&node->zones[i],
-				  &NODE_DATA(nid)->node_zones[i]);
+				  &NODE_DATA(nid)->node_zones[i], node->worker);
 	regiond_nodes[nid] = node;
 out:
 	mutex_unlock(&regiond_nodes_lock);
 	return node;
+}
+
+/*
+ * Ready for a request? Its tables follow the zone, if nobody uses them. Called
+ * with rank_lock held.
+ */
+static int regiond_prepare(struct regiond_zone *rz)
+{
+	bool idle;
+
+	if (READ_ONCE(regiond_paused))
+		return -EBUSY;
+	spin_lock(&rz->lock);
+	idle = list_empty(&rz->requests);
+	spin_unlock(&rz->lock);
+	if (!idle)
+		return 0;
+	kthread_flush_work(&rz->work);
+	return regiond_zone_resize(rz);
+}
+
+/* The worker is to empty what has been chosen. Called with rank_lock held. */
+static void regiond_queue(struct regiond_zone *rz, struct regiond_request *req)
+{
+	spin_lock(&rz->lock);
+	bitmap_or(rz->pending, rz->pending, rz->chosen, rz->nr_blocks);
+	list_add_tail(&req->node, &rz->requests);
+	spin_unlock(&rz->lock);
+	kthread_queue_work(rz->worker, &rz->work);
 }
 
 /**
@@ -579,7 +697,7 @@ out:
  * @result: what became of it; may not be NULL
  *
  * Waits until the zone's worker has tried @nr_blocks pageblocks, or as many as
- * there are candidates. No room is made: the worker stops where the zone would
+ * there are candidates; on a stock kernel, until it has won some. No room is made: the worker stops where the zone would
  * fall below its high watermark, and says so in @result->nomem.
  *
  * Context: Process context, sleeps. The caller holds no lock that a page's
@@ -600,7 +718,8 @@ int regiond_evacuate(struct regiond_user *user, struct zone *zone,
 	};
 	struct regiond_node *node;
 	struct regiond_zone *rz;
-	int err = 0;
+	bool queued;
+	int err;
 
 	memset(result, 0, sizeof(*result));
 	if (zone_idx(zone) > ZONE_NORMAL || !managed_zone(zone))
@@ -612,31 +731,126 @@ int regiond_evacuate(struct regiond_user *user, struct zone *zone,
 	init_completion(&req.done);
 
 	mutex_lock(&rz->rank_lock);
-	spin_lock(&rz->lock);
-	if (READ_ONCE(regiond_paused))
-		err = -EBUSY;
-	else if (list_empty(&rz->requests))
-		err = -EAGAIN;		/* idle: the tables may be changed */
-	spin_unlock(&rz->lock);
-	if (err == -EAGAIN) {
-		kthread_flush_work(&rz->work);
-		err = regiond_zone_resize(rz);
-	}
-	if (!err && regiond_choose(rz, nr_blocks)) {
-		spin_lock(&rz->lock);
-		bitmap_or(rz->pending, rz->pending, rz->chosen, rz->nr_blocks);
-		list_add_tail(&req.node, &rz->requests);
-		spin_unlock(&rz->lock);
-		kthread_queue_work(node->worker, &rz->work);
-	} else {
-		complete(&req.done);
-	}
+	err = regiond_prepare(rz);
+	queued = !err && regiond_choose(rz, nr_blocks);
+	if (queued)
+		regiond_queue(rz, &req);
 	mutex_unlock(&rz->rank_lock);
 
-	wait_for_completion(&req.done);
+	if (queued)
+		wait_for_completion(&req.done);
 	return err;
 }
 EXPORT_SYMBOL_GPL(regiond_evacuate);
+
+/* The zone of all pageblocks of a region; NULL if it is not in one zone. */
+static struct zone *regiond_region_zone(unsigned long start_pfn,
+					unsigned long end_pfn)
+{
+	struct zone *zone = NULL;
+	unsigned long pfn;
+
+	for (pfn = start_pfn; pfn < end_pfn; pfn += pageblock_nr_pages) {
+		if (!pfn_to_online_page(pfn))
+			return NULL;
+		if (!zone)
+			zone = page_zone(pfn_to_page(pfn));
+		if (!regiond_block_in_zone(zone, pfn))
+			return NULL;
+	}
+	return zone;
+}
+
+/**
+ * regiond_empty_region() - empty a region
+ * @user: who asks
+ * @start_pfn: its first page frame, aligned to its size
+ * @nr_pages: its size: a power of two, from a pageblock to a memory block
+ * @blocks: as for regiond_evacuate(); or NULL, then what was emptied is left
+ *	free once all of it has been
+ * @result: what became of it, in pageblocks; may not be NULL
+ *
+ * Waits until the zone's worker has tried all pageblocks of the region that can
+ * be emptied. A pageblock that a balloon holds, or with anything unmovable in
+ * it, counts as one that failed. No room is made, as for regiond_evacuate().
+ * Nothing keeps what is left free from being used again. Other requests for the
+ * zone wait meanwhile.
+ *
+ * Context: Process context, sleeps. The caller holds no lock that a page's
+ * migration or the OOM notifier may take.
+ * Return: 0 if all of the region was emptied. Else, what was emptied of it is on
+ * the list or free all the same: -EBUSY if there is something that can't be moved,
+ * or memory of the machine goes offline; -ENOMEM if there was no room; -EINTR if
+ * @user wanted to stop. -EINVAL, and nothing was tried, if there is no such region,
+ * it is not all online and in one zone, or the zone is ZONE_MOVABLE and blocks are
+ * to be handed over.
+ */
+int regiond_empty_region(struct regiond_user *user, unsigned long start_pfn,
+			 unsigned long nr_pages, struct list_head *blocks,
+			 struct regiond_result *result)
+{
+	unsigned int nr_blocks = nr_pages >> pageblock_order;
+	LIST_HEAD(left_free);
+	struct regiond_request req = {
+		.user = user,
+		.blocks = blocks ?: &left_free,
+		.result = result,
+		.region = true,
+	};
+	struct page *block, *next;
+	struct regiond_node *node;
+	struct regiond_zone *rz;
+	struct zone *zone;
+	int err;
+
+	memset(result, 0, sizeof(*result));
+	if (!is_power_of_2(nr_pages) || !nr_blocks ||
+	    nr_pages > memory_block_size_bytes() >> PAGE_SHIFT ||
+	    !IS_ALIGNED(start_pfn, nr_pages))
+		return -EINVAL;
+	zone = regiond_region_zone(start_pfn, start_pfn + nr_pages);
+	if (!zone || (blocks && zone_idx(zone) > ZONE_NORMAL))
+		return -EINVAL;
+	node = regiond_node_get(zone_to_nid(zone));
+	if (!node)
+		return -ENOMEM;
+	rz = &node->zones[zone_idx(zone)];
+	init_completion(&req.done);
+
+	mutex_lock(&rz->rank_lock);
+	/* What is won is of this region, and of no use to anybody else. */
+	kthread_flush_work(&rz->work);
+	err = regiond_prepare(rz);
+	if (!err && (start_pfn < rz->start_pfn ||
+		     start_pfn + nr_pages > regiond_pfn(rz, rz->nr_blocks)))
+		err = -EINVAL;
+	if (!err)
+		req.nr_blocks = regiond_choose_region(rz,
+				(start_pfn - rz->start_pfn) >> pageblock_order,
+				nr_blocks);
+	if (req.nr_blocks) {
+		regiond_queue(rz, &req);
+		wait_for_completion(&req.done);
+	}
+	mutex_unlock(&rz->rank_lock);
+	if (err)
+		return err;
+
+	list_for_each_entry_safe(block, next, &left_free, lru) {
+		list_del(&block->lru);
+		balloon_block_free(block, user->account);
+		cond_resched();
+	}
+	if (result->won == nr_blocks)
+		return 0;
+	if (result->stopped)
+		return -EINTR;
+	if (result->nomem)
+		return -ENOMEM;
+	result->failed = nr_blocks - result->won;
+	return -EBUSY;
+}
+EXPORT_SYMBOL_GPL(regiond_empty_region);
 
 /*
  * While memory goes offline nothing is ranked or emptied: struct pages may
@@ -675,7 +889,47 @@ static struct notifier_block regiond_memory_nb = {
 	.notifier_call = regiond_memory_notify,
 };
 
-static int regiond_show(struct seq_file *m, void *v)
+/*
+ * The administrator's regions: all of one size, numbered by their addresses.
+ */
+static unsigned long region_mib;	/* 0: as large as a memory block */
+
+static unsigned long regiond_region_pages(void)
+{
+	unsigned long bytes = READ_ONCE(region_mib) * SZ_1M;
+
+	return (bytes ?: memory_block_size_bytes()) >> PAGE_SHIFT;
+}
+
+static int region_mib_set(const char *val, const struct kernel_param *kp)
+{
+	unsigned long mib;
+	int err = kstrtoul(val, 0, &mib);
+
+	if (err)
+		return err;
+	if (mib && (!is_power_of_2(mib) ||
+		    mib < (pageblock_nr_pages << PAGE_SHIFT) / SZ_1M ||
+		    mib > memory_block_size_bytes() / SZ_1M))
+		return -EINVAL;
+	WRITE_ONCE(region_mib, mib);
+	return 0;
+}
+
+static int region_mib_get(char *buffer, const struct kernel_param *kp)
+{
+	return sysfs_emit(buffer, "%lu\n",
+			  regiond_region_pages() / (SZ_1M >> PAGE_SHIFT));
+}
+
+static const struct kernel_param_ops region_mib_ops = {
+	.set = region_mib_set,
+	.get = region_mib_get,
+};
+module_param_cb(region_mib, &region_mib_ops, NULL, 0644);
+MODULE_PARM_DESC(region_mib, "Size of the regions in debugfs, in MiB: a power of two, from a pageblock to a memory block (default 0: a memory block)");
+
+static int regiond_zones_show(struct seq_file *m, void *v)
 {
 	int nid, i;
 
@@ -687,7 +941,7 @@ static int regiond_show(struct seq_file *m, void *v)
 		for (i = 0; node && i < MAX_NR_ZONES; i++) {
 			struct regiond_zone *rz = &node->zones[i];
 
-			if (!rz->rankings)
+			if (!rz->rankings && !rz->asked)
 				continue;
 			seq_printf(m, "%d %s %lu %lu %lu %lu %lu %lu\n", nid,
 				   rz->zone->name, rz->rankings, rz->runs,
@@ -697,7 +951,182 @@ static int regiond_show(struct seq_file *m, void *v)
 	mutex_unlock(&regiond_nodes_lock);
 	return 0;
 }
-DEFINE_SHOW_ATTRIBUTE(regiond);
+DEFINE_SHOW_ATTRIBUTE(regiond_zones);
+
+/* A node's regions, one each step: the position is the region's number. */
+static void *regiond_node_start(struct seq_file *m, loff_t *pos)
+{
+	int nid = (unsigned long)m->private;
+	unsigned long first;
+
+	if (!node_online(nid))
+		return NULL;
+	first = node_start_pfn(nid) / regiond_region_pages();
+	if (!*pos)
+		seq_puts(m, "address free movable driver unmovable balloon\n");
+	if (*pos < first)
+		*pos = first;
+	return *pos * regiond_region_pages() < node_end_pfn(nid) ? pos : NULL;
+}
+
+static void *regiond_node_next(struct seq_file *m, void *v, loff_t *pos)
+{
+	int nid = (unsigned long)m->private;
+
+	++*pos;
+	return *pos * regiond_region_pages() < node_end_pfn(nid) ? pos : NULL;
+}
+
+static void regiond_node_stop(struct seq_file *m, void *v)
+{
+}
+
+static int regiond_node_show(struct seq_file *m, void *v)
+{
+	unsigned long free = 0, movable = 0, driver = 0, fixed = 0, balloon = 0;
+	unsigned long nr_pages = regiond_region_pages();
+	unsigned long start_pfn = *(loff_t *)v * nr_pages;
+	int nid = (unsigned long)m->private;
+	struct block_use use;
+	unsigned long pfn;
+
+	/* Held, no memory goes offline. */
+	mutex_lock(&regiond_nodes_lock);
+	if (regiond_paused)
+		goto out;
+	for (pfn = start_pfn; pfn < start_pfn + nr_pages;
+	     pfn += pageblock_nr_pages) {
+		if (!pfn_to_online_page(pfn) ||
+		    !pfn_to_online_page(pfn + pageblock_nr_pages - 1) ||
+		    page_to_nid(pfn_to_page(pfn)) != nid)
+			continue;
+		regiond_block_use(pfn, &use, true);
+		free += use.free;
+		movable += use.lru + use.huge;
+		driver += use.driver;
+		fixed += use.unmovable;
+		balloon += use.balloon;
+	}
+out:
+	mutex_unlock(&regiond_nodes_lock);
+	if (free + movable + driver + fixed + balloon)
+		seq_printf(m, "%#llx %lu %lu %lu %lu %lu\n",
+			   (u64)PFN_PHYS(start_pfn), free, movable, driver,
+			   fixed, balloon);
+	return 0;
+}
+
+static const struct seq_operations regiond_node_sops = {
+	.start = regiond_node_start,
+	.next = regiond_node_next,
+	.stop = regiond_node_stop,
+	.show = regiond_node_show,
+};
+
+static int regiond_node_open(struct inode *inode, struct file *file)
+{
+	int err = seq_open(file, &regiond_node_sops);
+
+	if (!err)
+		((struct seq_file *)file->private_data)->private =
+			inode->i_private;
+	return err;
+}
+
+static const struct file_operations regiond_node_fops = {
+	.owner = THIS_MODULE,
+	.open = regiond_node_open,
+	.read = seq_read,
+	.llseek = seq_lseek,
+	.release = seq_release,
+};
+
+/* The administrator as a user, and what became of the last request. */
+static DEFINE_MUTEX(regiond_admin_lock);
+static struct {
+	struct regiond_user user;
+	struct task_struct *task;
+	unsigned long start_pfn;
+	unsigned long nr_pages;
+	struct regiond_result result;
+} regiond_admin;
+
+static bool regiond_admin_stop(struct regiond_user *user)
+{
+	return signal_pending(regiond_admin.task);
+}
+
+static const struct regiond_user_ops regiond_admin_ops = {
+	.stop = regiond_admin_stop,
+};
+
+static int regiond_empty_show(struct seq_file *m, void *v)
+{
+	mutex_lock(&regiond_admin_lock);
+	if (regiond_admin.nr_pages)
+		seq_printf(m, "address %#llx\npages %lu\nblocks %lu\nwon %u\nfailed %u\nmoved %lu\nnomem %d\nstopped %d\n",
+			   (u64)PFN_PHYS(regiond_admin.start_pfn),
+			   regiond_admin.nr_pages,
+			   regiond_admin.nr_pages >> pageblock_order,
+			   regiond_admin.result.won,
+			   regiond_admin.result.failed,
+			   regiond_admin.result.moved,
+			   regiond_admin.result.nomem,
+			   regiond_admin.result.stopped);
+	mutex_unlock(&regiond_admin_lock);
+	return 0;
+}
+
+static int regiond_empty_open(struct inode *inode, struct file *file)
+{
+	return single_open(file, regiond_empty_show, NULL);
+}
+
+static ssize_t regiond_empty_write(struct file *file, const char __user *ubuf,
+				   size_t count, loff_t *ppos)
+{
+	u64 address;
+	int err = kstrtou64_from_user(ubuf, count, 0, &address);
+
+	if (err)
+		return err;
+	mutex_lock(&regiond_admin_lock);
+	regiond_admin.task = current;
+	regiond_admin.nr_pages = regiond_region_pages();
+	regiond_admin.start_pfn = round_down(PHYS_PFN(address),
+					     regiond_admin.nr_pages);
+	err = regiond_empty_region(&regiond_admin.user, regiond_admin.start_pfn,
+				   regiond_admin.nr_pages, NULL,
+				   &regiond_admin.result);
+	mutex_unlock(&regiond_admin_lock);
+	return err ?: count;
+}
+
+static const struct file_operations regiond_empty_fops = {
+	.owner = THIS_MODULE,
+	.open = regiond_empty_open,
+	.read = seq_read,
+	.write = regiond_empty_write,
+	.llseek = seq_lseek,
+	.release = single_release,
+};
+
+static void regiond_debugfs_add(void)
+{
+	char name[16];
+	long nid;
+
+	regiond_debugfs = debugfs_create_dir("regiond", NULL);
+	debugfs_create_file("zones", 0444, regiond_debugfs, NULL,
+			    &regiond_zones_fops);
+	debugfs_create_file("empty", 0600, regiond_debugfs, NULL,
+			    &regiond_empty_fops);
+	for_each_node(nid) {
+		snprintf(name, sizeof(name), "node%ld", nid);
+		debugfs_create_file(name, 0444, regiond_debugfs, (void *)nid,
+				    &regiond_node_fops);
+	}
+}
 
 static int __init regiond_init(void)
 {
@@ -705,8 +1134,8 @@ static int __init regiond_init(void)
 
 	if (err)
 		return err;
-	regiond_debugfs = debugfs_create_file("regiond", 0444, NULL, NULL,
-					      &regiond_fops);
+	regiond_admin.user.ops = &regiond_admin_ops;
+	regiond_debugfs_add();
 	return 0;
 }
 
@@ -714,7 +1143,7 @@ static void __exit regiond_exit(void)
 {
 	int nid, i;
 
-	debugfs_remove(regiond_debugfs);
+	debugfs_remove_recursive(regiond_debugfs);
 	unregister_memory_notifier(&regiond_memory_nb);
 	for (nid = 0; nid < MAX_NUMNODES; nid++) {
 		struct regiond_node *node = regiond_nodes[nid];

@@ -54,5 +54,8 @@ struct regiond_result {
 int regiond_evacuate(struct regiond_user *user, struct zone *zone,
 		     unsigned int nr_blocks, struct list_head *blocks,
 		     struct regiond_result *result);
+int regiond_empty_region(struct regiond_user *user, unsigned long start_pfn,
+			 unsigned long nr_pages, struct list_head *blocks,
+			 struct regiond_result *result);
 
 #endif /* _BALLAST_REGIOND_H */
