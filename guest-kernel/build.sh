@@ -127,14 +127,14 @@ in_tree()
 	local to=$OUT/stock/modules/$1 name from
 
 	mkdir -p "$to"
-	for name in virtio_balloon virtio_mem zsmalloc zram lz4_compress \
-			lz4hc_compress kunit driver_pages_kunit; do
+	for name in virtio_balloon virtio_mem virtio_blk zsmalloc zram \
+			lz4_compress lz4hc_compress kunit driver_pages_kunit; do
 		from=$(find "$2" -name "$name.ko" -o -name "$name.ko.xz" |
 			head -n 1)
 		case $name:$from in
 		*.xz) xz -dc "$from" >"$to/$name.ko" ;;
 		*.ko) cp "$from" "$to/" ;;
-		virtio_*) die "no module: $name in kernel $1; see guest-kernel/configs" ;;
+		virtio_balloon:* | virtio_mem:*) die "no module: $name in kernel $1; see guest-kernel/configs" ;;
 		esac
 	done
 }

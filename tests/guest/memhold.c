@@ -8,6 +8,9 @@
  *   regular  the first of each --keep pages stays
  *   random   a random 1/--keep stays, the runs between them are dropped in
  *            random order
+ *   files    page cache instead: files of 4 KiB to 1 MiB in --dir, written to
+ *            their disk; the first of each --keep files stays, the others are
+ *            deleted
  *
  * Pages that stay hold a content that depends on the seed and their number.
  * SIGUSR1 checks them all and writes "OK pages=N" or "BAD pages=N bad=M" to
@@ -18,6 +21,7 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -26,6 +30,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #ifndef MADV_POPULATE_WRITE
@@ -35,7 +40,9 @@
 #define PAGE	4096UL
 #define WORDS	(PAGE / sizeof(uint64_t))
 
-enum pattern { NONE, REGULAR, RANDOM };
+#define FILE_PAGES	256		/* a file has 1 to so many */
+
+enum pattern { NONE, REGULAR, RANDOM, FILES };
 
 static uint64_t seed = 1;
 static uint64_t rng_state;
@@ -155,10 +162,97 @@ static unsigned char *drop_random(char *base, size_t pages, size_t keep)
 	return stays;
 }
 
+/* The pages of file number @n. */
+static size_t file_pages(size_t n)
+{
+	return 1 + mix(seed ^ mix(n)) % FILE_PAGES;
+}
+
+static int file_open(const char *dir, size_t n, int flags)
+{
+	char path[256];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%zu", dir, n);
+	fd = open(path, flags, 0600);
+	if (fd < 0)
+		die(path);
+	return fd;
+}
+
+/* Returns the number of files that together have @pages pages, or a few more. */
+static size_t make_files(const char *dir, size_t pages)
+{
+	static uint64_t buf[FILE_PAGES * WORDS];
+	size_t n = 0, done = 0;
+	int fd;
+
+	if (mkdir(dir, 0700))
+		die(dir);
+	for (; done < pages; n++) {
+		size_t count = file_pages(n);
+
+		for (size_t i = 0; i < count; i++)
+			fill(buf + i * WORDS, done + i);
+		fd = file_open(dir, n, O_WRONLY | O_CREAT | O_EXCL);
+		if (write(fd, buf, count * PAGE) != (ssize_t)(count * PAGE))
+			die("write");
+		close(fd);
+		done += count;
+	}
+	/* So that all of it is clean. */
+	fd = open(dir, O_RDONLY);
+	if (fd < 0 || syncfs(fd))
+		die("syncfs");
+	close(fd);
+	return n;
+}
+
+/* Returns the number of pages that are left. */
+static size_t drop_files(const char *dir, size_t files, size_t keep)
+{
+	size_t kept = 0;
+	char path[256];
+
+	for (size_t n = 0; n < files; n++) {
+		if (n % keep == 0) {
+			kept += file_pages(n);
+			continue;
+		}
+		snprintf(path, sizeof(path), "%s/%zu", dir, n);
+		if (unlink(path))
+			die(path);
+	}
+	return kept;
+}
+
+/* Returns the number of pages that are not as they were. */
+static size_t check_files(const char *dir, size_t files, size_t keep)
+{
+	static uint64_t buf[FILE_PAGES * WORDS];
+	size_t bad = 0, index = 0;
+
+	for (size_t n = 0; n < files; n++) {
+		size_t count = file_pages(n);
+		int fd;
+
+		if (n % keep == 0) {
+			fd = file_open(dir, n, O_RDONLY);
+			if (read(fd, buf, sizeof(buf)) != (ssize_t)(count * PAGE))
+				die("read");
+			close(fd);
+			for (size_t i = 0; i < count; i++)
+				bad += !whole(buf + i * WORDS, index + i);
+		}
+		index += count;
+	}
+	return bad;
+}
+
 static void usage(void)
 {
-	fputs("usage: memhold --mib N [--pattern none|regular|random]\n"
-	      "  [--keep 1/K] [--seed S] [--thp on|off] [--ready FILE]\n"
+	fputs("usage: memhold --mib N [--pattern none|regular|random|files]\n"
+	      "  [--keep 1/K] [--dir DIR] [--seed S] [--thp on|off] [--ready FILE]\n"
 	      "  [--touched FILE] [--result FILE]\n", stderr);
 	exit(2);
 }
@@ -169,6 +263,7 @@ int main(int argc, char **argv)
 		{ "mib",	required_argument, NULL, 'm' },
 		{ "pattern",	required_argument, NULL, 'p' },
 		{ "keep",	required_argument, NULL, 'k' },
+		{ "dir",	required_argument, NULL, 'd' },
 		{ "seed",	required_argument, NULL, 's' },
 		{ "thp",	required_argument, NULL, 't' },
 		{ "ready",	required_argument, NULL, 'r' },
@@ -181,10 +276,11 @@ int main(int argc, char **argv)
 	const char *result = "/tmp/memhold.result";
 	enum pattern pattern = NONE;
 	unsigned char *stays = NULL;
-	size_t mib = 0, keep = 4, pages, kept = 0;
+	size_t mib = 0, keep = 4, pages, kept = 0, files = 0;
+	const char *dir = "/mnt/memhold";
 	int thp = 0, sig, c;
 	sigset_t set;
-	char *base;
+	char *base = NULL;
 
 	while ((c = getopt_long(argc, argv, "", opts, NULL)) != -1) {
 		switch (c) {
@@ -196,12 +292,17 @@ int main(int argc, char **argv)
 				pattern = REGULAR;
 			else if (!strcmp(optarg, "random"))
 				pattern = RANDOM;
+			else if (!strcmp(optarg, "files"))
+				pattern = FILES;
 			else if (strcmp(optarg, "none"))
 				usage();
 			break;
 		case 'k':
 			keep = strtoul(strncmp(optarg, "1/", 2) ? optarg :
 				       optarg + 2, NULL, 0);
+			break;
+		case 'd':
+			dir = optarg;
 			break;
 		case 's':
 			seed = strtoull(optarg, NULL, 0);
@@ -233,17 +334,22 @@ int main(int argc, char **argv)
 	sigaddset(&set, SIGTERM);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 
-	base = mmap(NULL, mib << 20, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (base == MAP_FAILED)
-		die("mmap");
-	if (madvise(base, mib << 20, thp ? MADV_HUGEPAGE : MADV_NOHUGEPAGE) &&
-	    errno != EINVAL)
-		die("madvise(MADV_*HUGEPAGE)");
 	pages = (mib << 20) / PAGE;
-	if (madvise(base, mib << 20, MADV_POPULATE_WRITE))
-		for (size_t i = 0; i < pages; i++)
-			*(volatile char *)(base + i * PAGE) = 1;
+	if (pattern == FILES) {
+		files = make_files(dir, pages);
+	} else {
+		base = mmap(NULL, mib << 20, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		if (base == MAP_FAILED)
+			die("mmap");
+		if (madvise(base, mib << 20,
+			    thp ? MADV_HUGEPAGE : MADV_NOHUGEPAGE) &&
+		    errno != EINVAL)
+			die("madvise(MADV_*HUGEPAGE)");
+		if (madvise(base, mib << 20, MADV_POPULATE_WRITE))
+			for (size_t i = 0; i < pages; i++)
+				*(volatile char *)(base + i * PAGE) = 1;
+	}
 
 	if (touched) {
 		report(touched, "TOUCHED\n");
@@ -255,10 +361,12 @@ int main(int argc, char **argv)
 		drop_regular(base, pages, keep);
 	else if (pattern == RANDOM)
 		stays = drop_random(base, pages, keep);
+	else if (pattern == FILES)
+		kept = drop_files(dir, files, keep);
 
 #define STAYS(i) (pattern == NONE || \
 		  (pattern == REGULAR ? (i) % keep == 0 : stays[i]))
-	for (size_t i = 0; i < pages; i++) {
+	for (size_t i = 0; i < pages && pattern != FILES; i++) {
 		if (STAYS(i)) {
 			fill((uint64_t *)(base + i * PAGE), i);
 			kept++;
@@ -269,7 +377,9 @@ int main(int argc, char **argv)
 	while (!sigwait(&set, &sig) && sig == SIGUSR1) {
 		size_t bad = 0;
 
-		for (size_t i = 0; i < pages; i++)
+		if (pattern == FILES)
+			bad = check_files(dir, files, keep);
+		for (size_t i = 0; i < pages && pattern != FILES; i++)
 			if (STAYS(i))
 				bad += !whole((uint64_t *)(base + i * PAGE), i);
 		if (bad)

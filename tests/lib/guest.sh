@@ -62,19 +62,23 @@ a_number()
 # Ends with one line if a value is none: before a guest is started for it.
 guest_options()
 {
+	local option
+
 	kernel=stock qemu=stock balloon=stock mem=4096 vcpus=2 nodes=1
-	fpr=off autodeflate=off backing=thp prealloc=off
+	fpr=off autodeflate=off backing=thp prealloc=off virtio_mem=0 disk=0
 	cmdline='' params=''
 
 	while [ $# -gt 0 ]; do
 		case $1 in
 		--kernel|--qemu|--balloon|--params|--mem|--vcpus|--nodes|\
-		--fpr|--autodeflate|--backing|--prealloc|--cmdline) ;;
+		--fpr|--autodeflate|--backing|--prealloc|--virtio-mem|--disk|\
+		--cmdline) ;;
 		*)	die "bad option: $1; see tests/README.md" ;;
 		esac
 		[ $# -ge 2 ] ||
 			die "bad option: $1 needs a value; see tests/README.md"
-		printf -v "${1#--}" %s "$2"
+		option=${1#--}
+		printf -v "${option//-/_}" %s "$2"
 		shift 2
 	done
 	one_of --balloon "$balloon" ballast stock none
@@ -85,6 +89,8 @@ guest_options()
 	a_number --mem "$mem" " of MiB"
 	a_number --vcpus "$vcpus" ""
 	a_number --nodes "$nodes" ""
+	[ "$virtio_mem" = 0 ] || a_number --virtio-mem "$virtio_mem" " of MiB"
+	[ "$disk" = 0 ] || a_number --disk "$disk" " of MiB"
 	local param='[A-Za-z0-9_]+=[A-Za-z0-9_.:-]*'
 	[[ -z $params || $params =~ ^$param(,$param)*$ ]] ||
 		die "bad option: --params $params; use name=value,name=value"
@@ -92,16 +98,17 @@ guest_options()
 	qemu=$(qemu_path "$qemu")
 }
 
-# guest_xml NAME OPTION...: the domain's XML, options as for guest_start.
+# guest_xml NAME OPTION...: the domain's XML, options as for guest_start. Makes
+# its disk, if it has one.
 guest_xml()
 {
-	local name=$1 type cpu backing_xml='' balloon_xml n numa=''
+	local name=$1 type cpu backing_xml='' balloon_xml n numa='' maxmem='' more=''
 	local kernel qemu balloon mem vcpus nodes fpr autodeflate backing prealloc \
-		cmdline params
+		virtio_mem disk cmdline params load=''
 
 	shift
 	guest_options "$@"
-	if [ "$nodes" -gt 1 ]; then
+	if [ "$nodes" -gt 1 ] || [ "$virtio_mem" != 0 ]; then
 		for ((n = 0; n < nodes; n++)); do
 			numa+="<cell id='$n' unit='MiB' memory='$((mem / nodes))'"
 			numa+=" cpus='$((vcpus * n / nodes))-$((vcpus * (n + 1) / nodes - 1))'/>"
@@ -127,10 +134,35 @@ guest_xml()
 	balloon_xml+=" freePageReporting='$fpr'/>"
 	cmdline="console=ttyS0 loglevel=5 panic=-1 $cmdline"
 	cmdline+=" ballast.balloon=$balloon"
+	if [ "$virtio_mem" != 0 ]; then
+		mem=$((mem + virtio_mem))
+		maxmem="<maxMemory slots='1' unit='MiB'>$mem</maxMemory>"
+		more+="<memory model='virtio-mem'><target>"
+		more+="<size unit='MiB'>$virtio_mem</size><node>0</node>"
+		more+="<block unit='MiB'>2</block>"
+		more+="<requested unit='MiB'>$virtio_mem</requested>"
+		more+="</target></memory>"
+		# As its authors advise, for memory that is to be unplugged.
+		cmdline+=" memhp_default_state=online_movable"
+		load+=,virtio_mem
+	fi
+	if [ "$disk" != 0 ]; then
+		more+="<disk type='file'><driver name='qemu' cache='unsafe'/>"
+		more+="<source file='$RUN/$name.disk'/>"
+		more+="<target dev='vda' bus='virtio'/></disk>"
+		cmdline+=" ballast.disk=vda"
+		load+=,virtio_blk
+		rm -f "$RUN/$name.disk"
+		truncate -s "${disk}M" "$RUN/$name.disk"
+		mkfs.ext4 -qF "$RUN/$name.disk" ||
+			die "no disk for guest $name: mkfs.ext4 failed"
+	fi
+	[ -z "$load" ] || cmdline+=" ballast.load=${load#,}"
 	[ -z "$params" ] || cmdline+=" ballast.params=$params"
 	cmdline=${cmdline//&/&amp;}
 	cmdline=${cmdline//</&lt;}
 	sed -e "s|@TYPE@|$type|; s|@NAME@|$name|; s|@MEM@|$mem|" \
+		-e "s|@MAXMEM@|$maxmem|; s|@MORE@|$more|" \
 		-e "s|@VCPUS@|$vcpus|; s|@KERNEL@|$kernel|" \
 		-e "s|@INITRD@|$OUT/initramfs.cpio.gz|; s|@CPU@|$cpu|" \
 		-e "s|@CMDLINE@|${cmdline//&/\\&}|; s|@EMULATOR@|$qemu|" \
@@ -146,6 +178,8 @@ guest_xml()
 #   --backing thp|hugetlb (shared)
 #   --fpr on|off (free page reporting)   --autodeflate on|off
 #   --prealloc on|off (all of the guest's memory touched by the host first)
+#   --virtio-mem MIB (more memory, that can be unplugged)
+#   --disk MIB (an empty ext4, on /mnt)
 #   --cmdline "MORE KERNEL ARGUMENTS"
 guest_start()
 {
@@ -190,6 +224,7 @@ guest_stop()
 
 	for name; do
 		vsh destroy "$name" >/dev/null 2>&1 || true
+		rm -f "$RUN/$name.disk"
 	done
 }
 
@@ -354,6 +389,46 @@ balloon_seconds()
 		/virtio_balloon_to_target/ && !start { start = t }
 		/virtio_balloon_set_config/ { end = t }
 		END { printf "%.6f\n", end - start }'
+}
+
+# --- virtio-mem
+
+# virtio_mem_size NAME: the MiB that are plugged.
+virtio_mem_size()
+{
+	vsh qemu-monitor-command "$1" '{"execute": "query-memory-devices"}' |
+		jq '.return[0].data.size / 1048576'
+}
+
+# virtio_mem_wait NAME MIB [SECONDS]
+virtio_mem_wait()
+{
+	local end=$((SECONDS + ${3:-120}))
+
+	until [ "$(virtio_mem_size "$1")" = "$2" ]; do
+		[ $SECONDS -lt $end ] ||
+			die "virtio-mem is at $(virtio_mem_size "$1") MiB" \
+				"after ${3:-120} s, and should be at $2"
+		sleep 0.1
+	done
+}
+
+# virtio_mem_to NAME MIB [SECONDS]: unplug, wait, and print the seconds it took
+# from the request to the guest's last unplugged block, by the host's clock.
+virtio_mem_to()
+{
+	local mark t
+
+	trace_on "$1" virtio_mem_unplug_request
+	mark=$(log_mark "$1")
+	t=$(date +%s.%N)
+	vsh update-memory-device "$1" --live --requested-size "${2}MiB" \
+		>/dev/null
+	virtio_mem_wait "$1" "$2" "${3:-}"
+	trace_events "$1" "$mark" virtio_mem_unplug_request | awk -v t="$t" '
+		{ split($1, a, "[@:]"); end = a[2] }
+		END { printf "%.6f\n", end - t }'
+	trace_off "$1" virtio_mem_unplug_request
 }
 
 # --- the host's side
