@@ -2,12 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # make demo: the main job on real parts, stock and Ballast side by side. One
-# table at the end, and build/out/demo.json. Columns:
-#
-#   stock    Debian's kernel, its driver, QEMU without our patches
-#   by_hand  the same, after echo 1 > /proc/sys/vm/compact_memory
-#   modules  our modules on that kernel and that QEMU
-#   all      our modules on the patched kernel and the patched QEMU
+# table at the end, and build/out/demo.json. Columns as in lib/results.sh;
+# by_hand is after echo 1 > /proc/sys/vm/compact_memory.
 #
 # Free page reporting (fpr) is on for ours; stock and by_hand run with it off
 # and on, and the better of the two stands in the table.
@@ -16,152 +12,10 @@
 
 set -eu
 HERE=$(cd "$(dirname "$0")" && pwd)
-# shellcheck source=scripts/lib.sh
-. "$HERE/../scripts/lib.sh"
-# shellcheck source=tests/lib/accel.sh
-. "$HERE/lib/accel.sh"
-# shellcheck source=tests/lib/libvirt.sh
-. "$HERE/lib/libvirt.sh"
-# shellcheck source=tests/lib/guest.sh
-. "$HERE/lib/guest.sh"
-
-if [ -z "${BALLAST_RUN:-}" ]; then
-	need_root "a private libvirtd"
-	[ -r "$OUT/initramfs.cpio.gz" ] || die "no guest image:" \
-		"build/out/initramfs.cpio.gz is not there; run 'make guest'"
-	accel_probe "$(qemu_path stock)" "$(kernel_path stock)" \
-		"$OUT/initramfs.cpio.gz"
-	say "Ballast: what virsh setmem gives back, stock and Ballast"
-	say "accelerator: $ACCEL ($ACCEL_WHY)"
-fi
-libvirt_enter "$@"
-
-R=$RUN/results
-mkdir -p "$R"
+# shellcheck source=tests/lib/results.sh
+. "$HERE/lib/results.sh"
+side_by_side "what virsh setmem gives back" "$@"
 CASES=" ${*:-inflate frag hugetlb oom} "
-
-# --- results: one file per row, column and setting, one value a line
-
-# put ROW COLUMN FPR VALUE
-put() { echo "$4" >> "$R/$1.$2.$3"; }
-
-# bad ROW TEXT: the row fails, whatever the figures are.
-bad() { echo "$2" >> "$R/$1.bad"; }
-
-# cannot ROW TEXT: a column could not run.
-cannot() { echo "$2" >> "$R/$1.cannot"; }
-
-median()
-{
-	sort -g | awk '{ v[NR] = $1 } END { i = int((NR + 1) / 2)
-		if (NR) print NR % 2 ? v[i] : (v[i] + v[i + 1]) / 2 }'
-}
-
-# value ROW COLUMN FPR: the median, or nothing.
-value()
-{
-	[ ! -e "$R/$1.$2.$3" ] || median < "$R/$1.$2.$3"
-}
-
-# better ROW COLUMN max|min: "VALUE FPR" of the better setting, or nothing.
-better()
-{
-	local fpr v
-
-	for fpr in off on; do
-		v=$(value "$1" "$2" $fpr)
-		[ -z "$v" ] || echo "$v $fpr"
-	done | if [ "$3" = max ]; then sort -grk1,1; else sort -gk1,1; fi |
-		head -n 1
-}
-
-# attempt "LABEL" "ROW ROW..." FUNCTION ARGUMENT...: a case that fails says
-# why in its rows, and the rest goes on.
-attempt()
-{
-	local rows=$2 row rc why
-
-	LABEL=$1
-	shift 2
-	set +e
-	( set -e; "$@" ) 2> "$RUN/case.err"
-	rc=$?
-	set -e
-	if [ $rc != 0 ]; then
-		why=$(tail -n 1 "$RUN/case.err" | sed 's/^ballast: //')
-		progress "can't run: ${why:-status $rc}"
-		for row in $rows; do
-			cannot "$row" "$LABEL: ${why:-status $rc}"
-		done
-		virsh -q list --name | while read -r g; do
-			[ -z "$g" ] || guest_stop "$g" </dev/null
-		done
-	fi
-}
-
-progress() { say "  [$SECONDS s] $LABEL: $*"; }
-
-# start NAME COLUMN FPR OPTION...
-start()
-{
-	local name=$1 column=$2 fpr=$3
-
-	shift 3
-	case $column in
-	stock|by_hand)
-		set -- --kernel stock --qemu stock --balloon stock "$@" ;;
-	modules)
-		set -- --kernel stock --qemu stock --balloon ballast "$@" ;;
-	all)	set -- --kernel ballast --qemu patched --balloon ballast "$@" ;;
-	esac
-	guest_start "$name" --fpr "$fpr" "$@"
-}
-
-# reach NAME MIB: setmem and wait; prints the seconds, or dies with the reason.
-reach()
-{
-	local why
-
-	balloon_to "$1" "$2" 60 && return
-	why=$(guest_exec "$1" 'cat /sys/kernel/debug/virtio_balloon/* |
-		grep -E "^(target|actual|shortfall)"' 2>/dev/null |
-		tr '\n' ' ') || true
-	die "setmem to $2 MiB is not reached in 60 s:" \
-		"$(balloon_actual "$1") MiB; $why"
-}
-
-# compact NAME: what an administrator would do first; prints the seconds.
-compact()
-{
-	# shellcheck disable=SC2016
-	guest_exec "$1" 'read a x < /proc/uptime
-		echo 1 > /proc/sys/vm/compact_memory
-		read b x < /proc/uptime
-		echo "$a $b" | awk "{ print \$2 - \$1 }"'
-}
-
-# finish NAME COLUMN ROWS: contents and the guest's log must be clean.
-finish()
-{
-	local row hold log
-
-	hold=$(guest_exec "$1" '[ ! -e /run/hold ] || hold check') || true
-	case $hold in
-	OK*|'') ;;
-	*)	progress "MEMORY CONTENTS CHANGED: $hold"
-		for row in $3; do
-			bad "$row" "$LABEL: memory contents changed: $hold"
-		done
-		;;
-	esac
-	log=$(guest_check_log "$1") || {
-		progress "the guest's kernel complained: ${log%%$'\n'*}"
-		for row in $3; do
-			bad "$row" "$LABEL: kernel log: ${log%%$'\n'*}"
-		done
-	}
-	guest_stop "$1"
-}
 
 # --- the cases
 
@@ -262,46 +116,10 @@ inflate()
 # oom COLUMN FPR: setmem to below what the guest steadily uses.
 oom()
 {
-	local column=$1 fpr=$2 kills end old new still=0 r0 r1
-
-	start o "$column" "$fpr" --mem 1024
-	# shellcheck disable=SC2016
-	guest_exec o 'setsid memsteady 500 > /run/steady.log 2>&1 </dev/null &
-		until [ -e /tmp/memsteady.state ]; do usleep 20000; done'
-	[ "$column" != by_hand ] || compact o > /dev/null
-	setmem o 300
-	# Until somebody is killed or the balloon has stood still for 4 s: that
-	# nothing happens has no event.
-	end=$((SECONDS + 40))
-	old=-1
-	while kills=$(oom_kills o); [ "$kills" = 0 ] && [ $SECONDS -lt $end ]
-	do
-		new=$(balloon_actual o)
-		[ "$new" != "$old" ] || [ $SECONDS -lt $((still + 4)) ] || break
-		[ "$new" = "$old" ] || { old=$new; still=$SECONDS; }
-		sleep 0.5
-	done
-	if [ "$kills" = 0 ]; then
-		r0=$(guest_exec o 'cat /tmp/memsteady.state')
-		# shellcheck disable=SC2016
-		r1=$(guest_exec o 'for i in $(seq 200); do
-			[ "$(cat /tmp/memsteady.state)" = '"$r0"' ] || break
-			usleep 50000; done; cat /tmp/memsteady.state')
-		[ "$r1" -gt "$r0" ] ||
-			bad oom_kills "$LABEL: the workload no longer gets on"
-		kills=$(oom_kills o)
-	fi
-	put oom_kills "$column" "$fpr" "$kills"
-	progress "$kills killed, the balloon stands at" \
-		"$(printf %.0f "$(balloon_actual o)") MiB"
-	[ "$kills" != 0 ] || finish o "$column" oom_kills
+	below_use o "$1" "$2" oom_kills
+	put oom_kills "$1" "$2" "$KILLS"
+	[ "$KILLS" != 0 ] || finish o "$1" oom_kills
 	guest_stop o
-}
-
-# Killed processes; a guest that panicked for lack of memory counts too.
-oom_kills()
-{
-	grep -acE 'Killed process|Kernel panic' "$RUN/$1.console" || true
 }
 
 # --- the plan
@@ -385,40 +203,13 @@ done
 
 # --- the table
 
-ROWS=$RUN/rows
-: > "$ROWS"
-
-# row NAME UNIT GOAL "CONDITION" STOCK BY_HAND MODULES ALL NOTE: a value that
-# is missing is null. The condition is jq's, over .stock .by_hand .modules
-# .all; a value that it needs and that is missing makes it false.
-row()
-{
-	local missing='' trouble='' note=$9
-
-	[ ! -e "$R/$1.bad" ] || trouble=$(sort -u "$R/$1.bad" | head -n 1)
-	[ ! -e "$R/$1.cannot" ] ||
-		missing=$(sort -u "$R/$1.cannot" | paste -sd ';')
-	jq -cn --arg name "$1" --arg unit "$2" --arg goal "$3" \
-		--arg stock "$5" --arg by_hand "$6" --arg modules "$7" \
-		--arg all "$8" --arg note "$note" --arg bad "$trouble" \
-		--arg missing "$missing" '
-		def n: if . == "" then null else tonumber end;
-		{name: $name, unit: $unit, stock: ($stock | n),
-		 by_hand: ($by_hand | n), modules: ($modules | n),
-		 all: ($all | n), goal: $goal} |
-		.ok = if [.stock, .by_hand, .modules, .all] | all(. == null)
-			then null else ($bad == "" and ('"$4"')) end |
-		.note = ([$note, $bad, $missing] | map(select(. != "")) |
-			join("; "))' >> "$ROWS"
-}
-
-# settings ROW max|min: "stock fpr off, by_hand fpr on"
-settings()
+# chosen ROW max|min: "stock fpr off, by_hand fpr on": the better settings.
+chosen()
 {
 	local column v
 
 	for column in stock by_hand; do
-		v=$(better "$1" $column "$2")
+		v=$(extreme "$1" $column "$2")
 		[ -z "$v" ] || echo "$column fpr ${v#* }"
 	done | paste -sd, | sed 's/,/, /g'
 }
@@ -428,9 +219,10 @@ plain()
 {
 	local s h
 
-	s=$(better "$1" stock "$5") h=$(better "$1" by_hand "$5")
-	row "$1" "$2" "$3" "$4" "${s% *}" "${h% *}" "$(value "$1" modules on)" \
-		"$(value "$1" all on)" "$(settings "$1" "$5")${6:+; $6}"
+	s=$(extreme "$1" stock "$5") h=$(extreme "$1" by_hand "$5")
+	row "$1" "$2" "$3" "$4" "$(chosen "$1" "$5")${6:+; $6}" \
+		stock="${s% *}" by_hand="${h% *}" \
+		modules="$(value "$1" modules on)" all="$(value "$1" all on)"
 }
 
 # process SHARE: thp_share's other way to count, for the note.
@@ -439,7 +231,7 @@ process()
 	local column v
 
 	for column in stock by_hand modules all; do
-		v=$(better "$1" $column max)
+		v=$(extreme "$1" $column max)
 		[ -z "$v" ] || echo "$column ${v% *}"
 	done | paste -sd, | sed 's/,/, /g; s/^/of the whole QEMU process: /'
 }
@@ -450,15 +242,16 @@ speedup()
 {
 	local s h m a
 
-	s=$(better "$2" stock min) h=$(better "$2" by_hand min)
+	s=$(extreme "$2" stock min) h=$(extreme "$2" by_hand min)
 	m=$(value "${5:-$2}" modules on) a=
 	[ -n "${5:-}" ] || a=$(value "$2" all on)
 	ratio() { [ -z "$1" ] || [ -z "$s" ] ||
 		awk "BEGIN { printf \"%.2f\", ${s% *} / $1 }"; }
-	row "$1" ratio "$3" "$4" "${s:+1}" "$(ratio "${h% *}")" \
-		"$(ratio "$m")" "$(ratio "$a")" \
+	row "$1" ratio "$3" "$4" \
 		"seconds: stock ${s% *}${h:+, by_hand ${h% *}}${m:+, modules \
-$m}${a:+, all $a}; $(settings "$2" min)"
+$m}${a:+, all $a}; $(chosen "$2" min)" \
+		stock="${s:+1}" by_hand="$(ratio "${h% *}")" \
+		modules="$(ratio "$m")" all="$(ratio "$a")"
 }
 
 ge() { echo "(.modules // -1) >= $1 and (.all // -1) >= $2"; }
@@ -513,24 +306,5 @@ extra > "$RUN/extra"
 
 json=$OUT/demo.json
 [ $# = 0 ] || json=$OUT/demo-partial.json
-jq -n --slurpfile rows "$ROWS" --slurpfile extra "$RUN/extra" \
-	--arg accel "$ACCEL" --argjson seconds $SECONDS \
-	'{rows: $rows, accelerator: $accel, seconds: $seconds, extra: $extra}' \
-	> "$json.new"
-mv "$json.new" "$json"
-
-say
-jq -r '["", "unit", "stock", "by hand", "modules", "all", "goal", "verdict"],
-	(.rows[] | [.name, .unit, (.stock, .by_hand, .modules, .all |
-		if . == null then "-" else tostring end), .goal,
-		if .ok == null then "NOT RUN" elif .ok then "PASS"
-		else "FAIL" end]) | @tsv' "$json" |
-	column -t -s "$(printf '\t')"
-say
-jq -r '.rows[] | select(.note != "") | "\(.name): \(.note)"' "$json"
-say
-names() { jq -r "[.rows[] | select(.ok == $1) | .name] | join(\", \")" "$json"; }
-failed=$(names false) idle=$(names null)
-say "verdict: $([ -z "$failed" ] && echo PASS || echo "FAIL: $failed")\
-${idle:+; not run: $idle} (${json#"$TOP"/}, $SECONDS s)"
-[ -z "$failed" ]
+write_json "$json" extra "$RUN/extra"
+summary "$json" unit stock by_hand modules all

@@ -1,0 +1,304 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+#
+# Stock and Ballast side by side, for demo.sh and bench.sh: the columns, cases
+# that may fail, figures of several runs, and one table with a verdict.
+#
+# The columns:
+#
+#   stock    Debian's kernel, its driver, QEMU without our patches
+#   by_hand  the same, with what an administrator can do about it
+#   modules  our modules on that kernel and that QEMU
+#   all      our modules on the patched kernel and the patched QEMU
+#
+# A figure belongs to a row, a column and a setting (how the guest was set up).
+
+HERE_RESULTS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=scripts/lib.sh
+. "$HERE_RESULTS/../../scripts/lib.sh"
+# shellcheck source=tests/lib/accel.sh
+. "$HERE_RESULTS/accel.sh"
+# shellcheck source=tests/lib/libvirt.sh
+. "$HERE_RESULTS/libvirt.sh"
+# shellcheck source=tests/lib/guest.sh
+. "$HERE_RESULTS/guest.sh"
+
+# side_by_side "TITLE" ARGUMENT...: the script's own arguments. From there on it
+# runs on the private libvirtd.
+side_by_side()
+{
+	if [ -z "${BALLAST_RUN:-}" ]; then
+		need_root "a private libvirtd"
+		[ -r "$OUT/initramfs.cpio.gz" ] || die "no guest image:" \
+			"build/out/initramfs.cpio.gz is not there;" \
+			"run 'make guest'"
+		accel_probe "$(qemu_path stock)" "$(kernel_path stock)" \
+			"$OUT/initramfs.cpio.gz"
+		say "Ballast: $1, stock and Ballast"
+		say "accelerator: $ACCEL ($ACCEL_WHY)"
+	fi
+	libvirt_enter "${@:2}"
+	R=$RUN/results
+	ROWS=$RUN/rows
+	mkdir -p "$R"
+	: > "$ROWS"
+}
+
+# --- results: one file per row, column and setting, one value a line
+
+# put ROW COLUMN SETTING VALUE
+put() { echo "$4" >> "$R/$1.$2.$3"; }
+
+# bad ROW TEXT: the row fails, whatever the figures are.
+bad() { echo "$2" >> "$R/$1.bad"; }
+
+# cannot ROW TEXT: a column could not run.
+cannot() { echo "$2" >> "$R/$1.cannot"; }
+
+median()
+{
+	sort -g | awk '{ v[NR] = $1 } END { i = int((NR + 1) / 2)
+		if (NR) print NR % 2 ? v[i] : (v[i] + v[i + 1]) / 2 }'
+}
+
+# value ROW COLUMN SETTING: the median, or nothing.
+value()
+{
+	[ ! -e "$R/$1.$2.$3" ] || median < "$R/$1.$2.$3"
+}
+
+# settings ROW COLUMN: those that there is a figure of.
+settings()
+{
+	local f
+
+	for f in "$R/$1.$2."*; do
+		[ ! -e "$f" ] || echo "${f##*.}"
+	done
+}
+
+# extreme ROW COLUMN max|min: "VALUE SETTING" of the setting with the largest or
+# smallest median, or nothing.
+extreme()
+{
+	local s
+
+	for s in $(settings "$1" "$2"); do
+		echo "$(value "$1" "$2" "$s") $s"
+	done | if [ "$3" = max ]; then sort -grk1,1; else sort -gk1,1; fi |
+		head -n 1
+}
+
+# --- cases
+
+# attempt "LABEL" "ROW ROW..." FUNCTION ARGUMENT...: a case that fails says
+# why in its rows, and the rest goes on.
+attempt()
+{
+	local rows=$2 row rc why
+
+	LABEL=$1
+	shift 2
+	set +e
+	( set -e; "$@" ) 2> "$RUN/case.err"
+	rc=$?
+	set -e
+	if [ $rc != 0 ]; then
+		why=$(tail -n 1 "$RUN/case.err" | sed 's/^ballast: //')
+		progress "can't run: ${why:-status $rc}"
+		for row in $rows; do
+			cannot "$row" "$LABEL: ${why:-status $rc}"
+		done
+		virsh -q list --name | while read -r g; do
+			[ -z "$g" ] || guest_stop "$g" </dev/null
+		done
+	fi
+}
+
+progress() { say "  [$SECONDS s] $LABEL: $*"; }
+
+# start NAME COLUMN FPR OPTION...
+start()
+{
+	local name=$1 column=$2 fpr=$3
+
+	shift 3
+	case $column in
+	stock|by_hand)
+		set -- --kernel stock --qemu stock --balloon stock "$@" ;;
+	modules)
+		set -- --kernel stock --qemu stock --balloon ballast "$@" ;;
+	all)	set -- --kernel ballast --qemu patched --balloon ballast "$@" ;;
+	esac
+	guest_start "$name" --fpr "$fpr" "$@"
+}
+
+# reach NAME MIB: setmem and wait; prints the seconds, or dies with the reason.
+reach()
+{
+	local why
+
+	balloon_to "$1" "$2" 60 && return
+	why=$(guest_exec "$1" 'cat /sys/kernel/debug/virtio_balloon/* |
+		grep -E "^(target|actual|shortfall)"' 2>/dev/null |
+		tr '\n' ' ') || true
+	die "setmem to $2 MiB is not reached in 60 s:" \
+		"$(balloon_actual "$1") MiB; $why"
+}
+
+# compact NAME: what an administrator would do first; prints the seconds.
+compact()
+{
+	# shellcheck disable=SC2016
+	guest_exec "$1" 'read a x < /proc/uptime
+		echo 1 > /proc/sys/vm/compact_memory
+		read b x < /proc/uptime
+		echo "$a $b" | awk "{ print \$2 - \$1 }"'
+}
+
+# finish NAME COLUMN ROWS: contents and the guest's log must be clean.
+finish()
+{
+	local row hold log
+
+	hold=$(guest_exec "$1" '[ ! -e /run/hold ] || hold check') || true
+	case $hold in
+	OK*|'') ;;
+	*)	progress "MEMORY CONTENTS CHANGED: $hold"
+		for row in $3; do
+			bad "$row" "$LABEL: memory contents changed: $hold"
+		done
+		;;
+	esac
+	log=$(guest_check_log "$1") || {
+		progress "the guest's kernel complained: ${log%%$'\n'*}"
+		for row in $3; do
+			bad "$row" "$LABEL: kernel log: ${log%%$'\n'*}"
+		done
+	}
+	guest_stop "$1"
+}
+
+# steady NAME MIB: memsteady runs in the guest, and has touched all once.
+steady()
+{
+	# shellcheck disable=SC2016
+	guest_exec "$1" 'setsid memsteady '"$2"' > /run/steady.log 2>&1 \
+			</dev/null &
+		until [ -e /tmp/memsteady.state ]; do usleep 20000; done'
+}
+
+# gets_on NAME: memsteady ends a round within ten seconds.
+gets_on()
+{
+	# shellcheck disable=SC2016
+	guest_exec "$1" 'read a < /tmp/memsteady.state
+		for i in $(seq 200); do
+			read b < /tmp/memsteady.state
+			[ "$a" = "$b" ] || exit 0
+			usleep 50000
+		done
+		exit 1'
+}
+
+# killed NAME: processes; a guest that panicked for lack of memory counts too.
+killed()
+{
+	grep -acE 'Killed process|Kernel panic' "$RUN/$1.console" || true
+}
+
+# stands_still NAME: until somebody is killed or the balloon has stood still for
+# 4 s: that nothing happens has no event. Prints the number of killed.
+stands_still()
+{
+	local end=$((SECONDS + 40)) old=-1 new still=0 kills
+
+	while kills=$(killed "$1"); [ "$kills" = 0 ] && [ $SECONDS -lt $end ]
+	do
+		new=$(balloon_actual "$1")
+		[ "$new" != "$old" ] || [ $SECONDS -lt $((still + 4)) ] || break
+		[ "$new" = "$old" ] || { old=$new; still=$SECONDS; }
+		sleep 0.5
+	done
+	echo "$kills"
+}
+
+# below_use NAME COLUMN FPR ROW: setmem to below what the guest steadily uses;
+# leaves the number of killed in KILLS, and the guest running if that is 0.
+below_use()
+{
+	start "$1" "$2" "$3" --mem 1024
+	steady "$1" 500
+	[ "$2" != by_hand ] || compact "$1" > /dev/null
+	setmem "$1" 300
+	KILLS=$(stands_still "$1")
+	if [ "$KILLS" = 0 ]; then
+		gets_on "$1" ||
+			bad "$4" "$LABEL: the workload no longer gets on"
+		KILLS=$(killed "$1")
+	fi
+	progress "$KILLS killed, the balloon stands at" \
+		"$(printf %.0f "$(balloon_actual "$1")") MiB"
+}
+
+# --- the table
+
+# row NAME UNIT GOAL "CONDITION" NOTE COLUMN=VALUE...: a value that is missing is
+# null. The condition is jq's, over .COLUMN; a value that it needs and that is
+# missing makes it false.
+row()
+{
+	local missing='' trouble='' name=$1 unit=$2 goal=$3 condition=$4 note=$5
+
+	shift 5
+	[ ! -e "$R/$name.bad" ] ||
+		trouble=$(sort -u "$R/$name.bad" | head -n 1)
+	[ ! -e "$R/$name.cannot" ] ||
+		missing=$(sort -u "$R/$name.cannot" | paste -sd ';')
+	jq -cn --arg name "$name" --arg unit "$unit" --arg goal "$goal" \
+		--arg note "$note" --arg bad "$trouble" \
+		--arg missing "$missing" --args '
+		([$ARGS.positional[] | capture("(?<key>[^=]*)=(?<value>.*)") |
+			.value |= if . == "" then null else tonumber end] |
+			from_entries) as $columns |
+		{name: $name, unit: $unit} + $columns + {goal: $goal} |
+		.ok = if $columns | all(. == null)
+			then null else ($bad == "" and ('"$condition"')) end |
+		.note = ([$note, $bad, $missing] | map(select(. != "")) |
+			join("; "))' "$@" >> "$ROWS"
+}
+
+# write_json JSON KEY FILE: the rows, and the objects in the file as KEY.
+write_json()
+{
+	jq -n --slurpfile rows "$ROWS" --arg key "$2" --slurpfile more "$3" \
+		--arg accel "$ACCEL" --argjson seconds $SECONDS \
+		'{rows: $rows, accelerator: $accel, seconds: $seconds,
+		  ($key): $more}' > "$1.new"
+	mv "$1.new" "$1"
+}
+
+# summary JSON COLUMN...: the table, the notes and the verdict. Fails if a row
+# does.
+summary()
+{
+	local json=$1 failed idle
+
+	shift
+	say
+	jq -r '(["name"] + $ARGS.positional + ["goal", "verdict"]) as $keys |
+		($keys | map(if . == "name" then "" else sub("_"; " ") end)),
+		(.rows[] | .verdict = if .ok == null then "NOT RUN"
+			elif .ok then "PASS" else "FAIL" end |
+		[.[$keys[]] | if . == null then "-" else tostring end]) |
+		@tsv' --args "$@" < "$json" | column -t -s "$(printf '\t')"
+	say
+	jq -r '.rows[] | select(.note != "") | "\(.name): \(.note)"' "$json"
+	say
+	names() { jq -r "[.rows[] | select(.ok == $1) | .name] |
+		join(\", \")" "$json"; }
+	failed=$(names false) idle=$(names null)
+	say "verdict: $([ -z "$failed" ] && echo PASS || echo "FAIL: $failed")\
+${idle:+; not run: $idle} (${json#"$TOP"/}, $SECONDS s)"
+	[ -z "$failed" ]
+}
