@@ -9,18 +9,23 @@ SHELL := /bin/bash
 # Never hand our own flags to the kernel's and QEMU's makes.
 unexport MAKEFLAGS MFLAGS
 
-.PHONY: help demo check check-host check-qemu check-drivers check-guest \
-	torture setup kernel kernel-debug qemu drivers guest lint clean \
-	distclean
+.PHONY: help demo bench bench-quick check check-host check-qemu check-drivers \
+	check-cooperation check-guest torture setup kernel kernel-debug qemu \
+	drivers guest lint clean distclean
 
 help:		## this list
-	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 20
 
 demo: setup kernel qemu drivers guest	## the main job on real parts, stock and Ballast side by side
 	@scripts/room.sh tests/demo.sh
 
+bench: setup kernel qemu drivers guest	## compaction and the balloon together, stock and Ballast side by side
+	@scripts/room.sh tests/bench.sh
+bench-quick: setup kernel qemu drivers guest	## the same with one way to fragment memory
+	@BENCH_QUICK=1 scripts/room.sh tests/bench.sh
+
 check: setup kernel kernel-debug qemu drivers guest	## all tests, one summary, one verdict
-	@scripts/check.sh host qemu drivers guest
+	@scripts/check.sh host qemu drivers cooperation guest
 
 check-host: setup	## tests that start no guest
 	@scripts/check.sh host
@@ -28,6 +33,8 @@ check-qemu: setup kernel qemu drivers guest	## tests of the device
 	@scripts/check.sh qemu
 check-drivers: setup kernel kernel-debug qemu drivers guest	## tests of the modules
 	@scripts/check.sh drivers
+check-cooperation: setup kernel kernel-debug qemu drivers guest	## compaction, reporting and the balloon together
+	@scripts/check.sh cooperation
 check-guest: setup kernel kernel-debug qemu drivers guest	## end to end, through libvirt
 	@scripts/check.sh guest
 

@@ -39,8 +39,10 @@ nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
 # Somebody else's checkout may not be readable for nobody; that is no bug.
 if nobody test -r "$TOP/scripts/lib.sh" -a -w /dev/null; then
 	refuses "run-guest without root" "no root" nobody "$TOP/tests/run-guest"
-	[ ! -x "$TOP/tests/demo.sh" ] ||
-		refuses "demo without root" "no root" nobody "$TOP/tests/demo.sh"
+	for script in demo bench; do
+		refuses "$script without root" "no root" \
+			nobody "$TOP/tests/$script.sh"
+	done
 else
 	skip "run-guest without root" "the tree is not readable for others"
 fi
@@ -88,11 +90,16 @@ refuses_option --prealloc maybe "on or off"
 refuses_option --backing huge "thp or hugetlb"
 refuses_option --mem 1G "a number of MiB"
 refuses_option --vcpus 0 "a number"
+refuses_option --disk 1T "a number of MiB"
+refuses_option --virtio-mem none "a number of MiB"
 refuses_option --params floor_mb "name=value"
 refuses "an unknown option" "bad option: --nonsense" \
 	"${run[@]}" --nonsense 1 -- true
 refuses "an option without its value" "bad option: --mem needs" \
 	"${run[@]}" --fpr on --mem
+
+refuses "an unknown case of the benchmark" "bad case: nonsense" \
+	"$TOP/tests/bench.sh" nonsense
 
 if [ -x "$OUT/stock/qemu-system-x86_64" ] && [ -r "$OUT/stock/vmlinuz" ]; then
 	: > "$dir/no-kernel"

@@ -1,0 +1,46 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# The shape of what the benchmark has written, if it ran.
+
+. "$(dirname "$0")/../../scripts/lib.sh"
+. "$TOP/tests/lib/tap.sh"
+
+json=$OUT/bench.json
+[ -e "$json" ] || skip_all "no build/out/bench.json; run 'make bench'"
+
+has() { jq -e "$1" "$json"; }
+ok "it is JSON" has .
+ok "it has rows" has '.rows | type == "array" and length > 0'
+ok "a row has these keys, and no other" has 'all(.rows[]; keys == ["all",
+	"by_hand", "goal", "modules", "name", "note", "ok", "reference", "stock",
+	"unit"])'
+ok "names are words, each once" has '[.rows[].name] | length ==
+	(unique | length) and all(.[]; test("^[a-z_0-9]+$"))'
+ok "figures are numbers, or null" has 'all(.rows[]; [.stock, .by_hand,
+	.modules, .all, .reference] |
+		all(.[]; type == "number" or . == null))'
+ok "units are strings, verdicts yes or no, or null for what did not run" has \
+	'all(.rows[]; (.unit | type) == "string" and
+		(.ok == null or (.ok | type) == "boolean"))'
+ok "no row is missing" has '[.rows[].name] as $have |
+	["fpr_returned_share", "fpr_moves_ratio", "packing_cpu_share",
+	"moves_ratio", "shrink_time_vs_virtio_mem", "compaction_keeps_thp",
+	"highalloc_steps_25", "highalloc_steps_50", "highalloc_steps_75",
+	"highalloc_stress", "oom_kills"] - $have == []'
+ok "every single run is there, with its setting" has '.runs | length > 0 and
+	all(.[]; (.name, .column, .setting | type) == "string" and
+		(.value | type) == "number")'
+# The row is not better than any of its settings.
+ok "a figure is the median of one of its settings" has '
+	def median: sort | length as $n | if $n % 2 == 1 then .[($n - 1) / 2]
+		else (.[$n / 2 - 1] + .[$n / 2]) / 2 end;
+	.runs as $runs | all(.rows[]; .name as $name | . as $row |
+		all("stock", "by_hand", "modules", "all"; . as $column |
+			$row[$column] == null or
+			([$runs[] | select(.name == $name and
+				.column == $column)] |
+			group_by(.setting) |
+			any(.[]; [.[].value] | median as $m |
+				$m - $row[$column] | fabs < 0.001))))'
+done_testing
