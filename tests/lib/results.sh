@@ -38,6 +38,12 @@ side_by_side()
 		say "accelerator: $ACCEL ($ACCEL_WHY)"
 	fi
 	libvirt_enter "${@:2}"
+	results_begin
+}
+
+# results_begin: where results are kept, in $RUN.
+results_begin()
+{
 	R=$RUN/results
 	ROWS=$RUN/rows
 	mkdir -p "$R"

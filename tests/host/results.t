@@ -1,0 +1,65 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# How the demo and the benchmark come from figures to verdicts.
+
+. "$(dirname "$0")/../lib/results.sh"
+. "$TOP/tests/lib/tap.sh"
+
+RUN=$(mktemp -d)
+trap 'rm -rf "$RUN"' EXIT
+results_begin
+ACCEL=none
+
+put speed stock off 3
+put speed stock off 1
+put speed stock off 2
+put speed stock on 5
+put speed stock on 6
+put speed_of_light stock on 99
+put speed all on 0
+is "the median of three" "$(value speed stock off)" 2
+is "the median of two" "$(value speed stock on)" 5.5
+is "no figure" "$(value speed modules on)" ""
+is "the largest, and its setting" "$(extreme speed stock max)" "5.5 on"
+is "the smallest, and its setting" "$(extreme speed stock min)" "2 off"
+is "the largest of none" "$(extreme speed modules max)" ""
+
+# verdict NAME [KEY]: of a row, or another of its values
+verdict() { jq -c --arg n "$1" --arg k "${2:-ok}" 'select(.name == $n) | .[$k]' "$ROWS"; }
+
+row good % ">= 1" ".all >= 1" note stock= all=1.5
+is "a row that is as it should be" "$(verdict good)" true
+is "its figure" "$(verdict good all)" 1.5
+is "a figure that is missing" "$(verdict good stock)" null
+row short % ">= 2" ".all >= 2" "" stock=3 all=1.5
+is "a row that is not" "$(verdict short)" false
+row idle % ">= 2" "(.all // 0) >= 2" "" stock= all=
+is "a row without figures" "$(verdict idle)" null
+bad spoilt "contents changed"
+row spoilt % ">= 2" ".all >= 2" note stock=3 all=5
+is "good figures, but something went wrong" "$(verdict spoilt)" false
+is "and what" "$(verdict spoilt note)" '"note; contents changed"'
+
+fails() { die "no luck: there was none; try again"; }
+fine() { put luck "$1" on 7; }
+virsh() { :; }
+out=$(attempt "first" "luck" fails all; attempt "second" "luck" fine all)
+is "a case that fails says so" "${out##*can\'t run: }" \
+	"no luck: there was none; try again"
+is "the next one runs" "$(value luck all on)" 7
+row luck % "7" ".all == 7" "" all="$(value luck all on)"
+is "and the row tells of both" "$(verdict luck) $(verdict luck note)" \
+	'true "first: no luck: there was none; try again"'
+
+echo '{"a": 1}' > "$RUN/more"
+write_json "$RUN/all.json" more "$RUN/more"
+is "the file" "$(jq -c '[.accelerator, .more[0].a, (.rows | length)]' \
+	"$RUN/all.json")" '["none",1,5]'
+rc=0
+out=$(summary "$RUN/all.json" unit stock all) || rc=$?
+is "the verdict over all" "$rc $(grep '^verdict' <<< "$out" | cut -d '(' -f 1)" \
+	"1 verdict: FAIL: short, spoilt; not run: idle "
+is "a line of the table" "$(grep '^good ' <<< "$out" | tr -s ' ')" \
+	"good % - 1.5 >= 1 PASS"
+done_testing
