@@ -20,6 +20,7 @@
 
 #include <ballast/regiond.h>
 #include "frag.h"
+#include "decide.h"
 #include "range.h"
 #include "stats.h"
 
@@ -41,7 +42,7 @@
 enum balloon_shortfall {
 	BALLOON_SHORTFALL_NONE,
 	BALLOON_SHORTFALL_FLOOR,	/* the guest would fall below its floor */
-	BALLOON_SHORTFALL_PRESSURE,	/* it deflated on OOM, and waits */
+	BALLOON_SHORTFALL_PRESSURE,	/* it gave memory back, and waits */
 	BALLOON_SHORTFALL_ALLOC,	/* no page could be allocated */
 	BALLOON_SHORTFALL_RANGE,	/* it gave blocks back, and waits */
 };
@@ -135,8 +136,8 @@ struct virtio_balloon {
 	/* Shrinker to return free pages - VIRTIO_BALLOON_F_FREE_PAGE_HINT */
 	struct shrinker *shrinker;
 
-	/* OOM notifier to deflate on OOM - VIRTIO_BALLOON_F_DEFLATE_ON_OOM */
-	struct notifier_block oom_nb;
+	/* Memory that the guest needs back - VIRTIO_BALLOON_F_DEFLATE_ON_OOM */
+	struct balloon_pressure *pressure;
 
 	/*
 	 * Free page reporting device. Its queue carries our own ranges, too;
@@ -158,12 +159,12 @@ struct virtio_balloon {
 	bool blocks_exhausted;		/* until the target changes */
 	bool winning;			/* regiond empties blocks for us */
 
-	/* The floor: only the size work changes these, but for last_oom. */
+	/* The floor: only the size work changes these, but for relief. */
 	enum balloon_shortfall shortfall;
 	bool floor_logged;
 	unsigned long retry;		/* jiffies until the next look */
-	unsigned long last_oom;		/* jiffies of the last OOM deflation */
-	bool oom_deflated;
+	unsigned long last_relief;	/* jiffies when memory was needed back */
+	bool relieved;
 	unsigned long last_range;	/* jiffies when a block was given back */
 	bool range_given;
 	u32 told;			/* the host's idea of our size */
@@ -187,6 +188,8 @@ struct virtio_balloon {
 		unsigned long floor_episodes;
 		unsigned long oom_deflations;
 		unsigned long huge_failures;	/* while blocks were held */
+		unsigned long pressure_readings;
+		unsigned long pressure_deflations;
 	} count;
 	struct dentry *debugfs;
 
@@ -209,10 +212,11 @@ static inline bool balloon_pages_unmanaged(struct virtio_balloon *vb)
 	return !virtio_has_feature(vb->vdev, VIRTIO_BALLOON_F_DEFLATE_ON_OOM);
 }
 
-/* Has the target changed, or does the device go away? */
+/* Has the target changed, is memory needed back, or does the device go away? */
 static inline bool balloon_interrupted(struct virtio_balloon *vb)
 {
-	return READ_ONCE(vb->retarget) || READ_ONCE(vb->stop_update);
+	return READ_ONCE(vb->retarget) || READ_ONCE(vb->relieved) ||
+	       READ_ONCE(vb->stop_update);
 }
 
 /* main.c */
@@ -222,6 +226,7 @@ int balloon_report_start(struct virtio_balloon *vb, struct scatterlist *sg,
 int balloon_report_finish(struct virtio_balloon *vb);
 void balloon_add_page_pfns(struct virtio_balloon *vb, struct page *page);
 u32 balloon_target(struct virtio_balloon *vb);
+void update_balloon_size(struct virtio_balloon *vb);
 void balloon_look_again(struct virtio_balloon *vb);
 
 /* blocks.c */
@@ -251,13 +256,16 @@ bool balloon_may_inflate(struct virtio_balloon *vb);
 void balloon_note_shortfall(struct virtio_balloon *vb,
 			    enum balloon_shortfall why, u32 target);
 unsigned long balloon_retry_delay(struct virtio_balloon *vb, bool futile);
-void balloon_note_oom(struct virtio_balloon *vb);
+void balloon_note_relief(struct virtio_balloon *vb);
 void balloon_note_range(struct virtio_balloon *vb);
 
 /* stats.c */
 unsigned int balloon_collect_stats(struct virtio_balloon *vb);
 void balloon_note_events(struct virtio_balloon *vb);
 void balloon_count_free(struct balloon_free *free);
+/* pressure.c */
+int balloon_pressure_init(struct virtio_balloon *vb);
+void balloon_pressure_exit(struct virtio_balloon *vb);
 
 /* debugfs.c */
 void balloon_debugfs_add(struct virtio_balloon *vb);

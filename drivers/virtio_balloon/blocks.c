@@ -244,8 +244,8 @@ static bool balloon_regiond_stop(struct regiond_user *user)
 	struct virtio_balloon *vb = container_of(user, struct virtio_balloon,
 						 regiond);
 
-	/* On OOM, what is isolated is wanted as much as what we hold. */
-	return balloon_interrupted(vb) || READ_ONCE(vb->oom_deflated);
+	/* Under pressure, what is isolated is wanted as much as what we hold. */
+	return balloon_interrupted(vb);
 }
 
 static const struct regiond_user_ops balloon_regiond_ops = {

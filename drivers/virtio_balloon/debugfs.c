@@ -52,6 +52,8 @@ static int balloon_stats_show(struct seq_file *m, void *v)
 	COUNT(floor_episodes);
 	COUNT(oom_deflations);
 	COUNT(huge_failures);
+	COUNT(pressure_readings);
+	COUNT(pressure_deflations);
 #undef COUNT
 	return 0;
 }

@@ -27,7 +27,7 @@ MODULE_PARM_DESC(floor_mb,
 static unsigned int oom_holdoff = 10;
 module_param(oom_holdoff, uint, 0644);
 MODULE_PARM_DESC(oom_holdoff,
-		 "Seconds without an OOM deflation, and above the floor, before the balloon grows again (default 10)");
+		 "Seconds above the floor, after memory was given back for want of it, before the balloon grows again (default 10)");
 
 /* How many pages of room to make in one go. */
 #define BALLOON_ROOM_BATCH	16384UL
@@ -202,15 +202,15 @@ unsigned int balloon_bound_singles(struct virtio_balloon *vb, unsigned int num,
 }
 
 /**
- * balloon_note_oom() - the balloon has deflated, or tried to, on OOM
+ * balloon_note_relief() - the guest needed memory back
  * @vb: the balloon
  *
- * Context: the OOM notifier.
+ * Context: the OOM notifier, or any other.
  */
-void balloon_note_oom(struct virtio_balloon *vb)
+void balloon_note_relief(struct virtio_balloon *vb)
 {
-	WRITE_ONCE(vb->last_oom, jiffies);
-	WRITE_ONCE(vb->oom_deflated, true);
+	WRITE_ONCE(vb->last_relief, jiffies);
+	WRITE_ONCE(vb->relieved, true);
 }
 
 /**
@@ -233,7 +233,7 @@ void balloon_note_range(struct virtio_balloon *vb)
  * balloon_may_inflate() - is the time right to grow at all?
  * @vb: the balloon
  *
- * After an OOM deflation the memory belongs to whoever needed it so badly:
+ * What was given back for want of memory belongs to whoever needed it so badly:
  * growing at once would take it back and end in the next OOM, over and over.
  * The same holds after the floor was reached, in small: it takes a quarter of
  * the floor on top before the balloon grows again, so that it does not run
@@ -254,15 +254,12 @@ bool balloon_may_inflate(struct virtio_balloon *vb)
 		return false;
 	}
 
-	if (!floor)
-		return true;
-
-	if (xchg(&vb->oom_deflated, false)) {
+	if (xchg(&vb->relieved, false)) {
 		if (balloon_room(vb) < floor / 4)
-			WRITE_ONCE(vb->last_oom, jiffies);
-		if (time_before(jiffies, READ_ONCE(vb->last_oom) +
+			WRITE_ONCE(vb->last_relief, jiffies);
+		if (time_before(jiffies, READ_ONCE(vb->last_relief) +
 				(unsigned long)READ_ONCE(oom_holdoff) * HZ)) {
-			WRITE_ONCE(vb->oom_deflated, true);
+			WRITE_ONCE(vb->relieved, true);
 			WRITE_ONCE(vb->shortfall, BALLOON_SHORTFALL_PRESSURE);
 			return false;
 		}

@@ -29,19 +29,9 @@
 #include <uapi/linux/virtio_ring.h>
 #include <linux/slab.h>
 #include <linux/module.h>
-#include <linux/oom.h>
 #include <linux/mm.h>
 
 #include "balloon.h"
-
-/*
- * How many blocks to release on OOM notifications: 16 MiB. The in-tree driver's
- * 1 MiB makes whoever needs some hundred go through as many rounds of futile
- * reclaim.
- */
-#define VIRTIO_BALLOON_OOM_NR_BLOCKS \
-	max((unsigned int)(SZ_16M >> PAGE_SHIFT >> pageblock_order), 1U)
-#define VIRTIO_BALLOON_OOM_NOTIFY_PRIORITY 80
 
 #define VIRTIO_BALLOON_FREE_PAGE_ALLOC_FLAG (__GFP_NORETRY | __GFP_NOWARN | \
 					     __GFP_NOMEMALLOC)
@@ -344,7 +334,7 @@ static void virtballoon_changed(struct virtio_device *vdev)
 	spin_unlock_irqrestore(&vb->stop_update_lock, flags);
 }
 
-static void update_balloon_size(struct virtio_balloon *vb)
+void update_balloon_size(struct virtio_balloon *vb)
 {
 	u32 actual;
 
@@ -743,35 +733,6 @@ void balloon_look_again(struct virtio_balloon *vb)
 	spin_unlock_irqrestore(&vb->stop_update_lock, flags);
 }
 
-static int virtio_balloon_oom_notify(struct notifier_block *nb,
-				     unsigned long dummy, void *parm)
-{
-	struct virtio_balloon *vb = container_of(nb,
-						 struct virtio_balloon, oom_nb);
-	unsigned long *freed = parm;
-	unsigned int released;
-
-	/* Blocks free more at once, and free it as huge pages. */
-	released = balloon_release_blocks(vb, VIRTIO_BALLOON_OOM_NR_BLOCKS) *
-		   VIRTIO_BALLOON_PAGES_PER_BLOCK;
-	if (!released)
-		released = balloon_release_singles(vb, VIRTIO_BALLOON_SINGLE_PFNS);
-	if (released) {
-		vb->count.oom_deflations++;
-		*freed += released / VIRTIO_BALLOON_PAGES_PER_PAGE;
-		update_balloon_size(vb);
-	}
-	balloon_note_oom(vb);
-	/*
-	 * The target still stands: look again when the guest has recovered.
-	 * Without a floor, as in the in-tree driver, until it changes.
-	 */
-	if (released && balloon_floor(vb))
-		balloon_look_again(vb);
-
-	return NOTIFY_OK;
-}
-
 static void virtio_balloon_unregister_shrinker(struct virtio_balloon *vb)
 {
 	shrinker_free(vb->shrinker);
@@ -913,13 +874,9 @@ static int virtballoon_probe(struct virtio_device *vdev)
 			goto out_del_balloon_wq;
 	}
 
-	if (virtio_has_feature(vb->vdev, VIRTIO_BALLOON_F_DEFLATE_ON_OOM)) {
-		vb->oom_nb.notifier_call = virtio_balloon_oom_notify;
-		vb->oom_nb.priority = VIRTIO_BALLOON_OOM_NOTIFY_PRIORITY;
-		err = register_oom_notifier(&vb->oom_nb);
-		if (err < 0)
-			goto out_unregister_shrinker;
-	}
+	err = balloon_pressure_init(vb);
+	if (err)
+		goto out_unregister_shrinker;
 
 	balloon_set_poison(vb);
 
@@ -930,7 +887,7 @@ static int virtballoon_probe(struct virtio_device *vdev)
 		capacity = virtqueue_get_vring_size(vb->reporting_vq);
 		if (capacity < PAGE_REPORTING_CAPACITY) {
 			err = -ENOSPC;
-			goto out_unregister_oom;
+			goto out_pressure_exit;
 		}
 
 		/*
@@ -952,7 +909,7 @@ static int virtballoon_probe(struct virtio_device *vdev)
 
 		err = page_reporting_register(&vb->pr_dev_info);
 		if (err)
-			goto out_unregister_oom;
+			goto out_pressure_exit;
 	}
 
 	/*
@@ -971,9 +928,8 @@ static int virtballoon_probe(struct virtio_device *vdev)
 		virtballoon_changed(vdev);
 	return 0;
 
-out_unregister_oom:
-	if (virtio_has_feature(vb->vdev, VIRTIO_BALLOON_F_DEFLATE_ON_OOM))
-		unregister_oom_notifier(&vb->oom_nb);
+out_pressure_exit:
+	balloon_pressure_exit(vb);
 out_unregister_shrinker:
 	if (virtio_has_feature(vb->vdev, VIRTIO_BALLOON_F_FREE_PAGE_HINT))
 		virtio_balloon_unregister_shrinker(vb);
@@ -1021,8 +977,7 @@ static void virtballoon_remove(struct virtio_device *vdev)
 	balloon_debugfs_remove(vb);
 	if (virtio_has_feature(vb->vdev, VIRTIO_BALLOON_F_REPORTING))
 		page_reporting_unregister(&vb->pr_dev_info);
-	if (virtio_has_feature(vb->vdev, VIRTIO_BALLOON_F_DEFLATE_ON_OOM))
-		unregister_oom_notifier(&vb->oom_nb);
+	balloon_pressure_exit(vb);
 	if (virtio_has_feature(vb->vdev, VIRTIO_BALLOON_F_FREE_PAGE_HINT))
 		virtio_balloon_unregister_shrinker(vb);
 	spin_lock_irq(&vb->stop_update_lock);

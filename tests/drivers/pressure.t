@@ -1,0 +1,210 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# A balloon that may deflate on OOM gives memory back before the guest suffers,
+# keeps what nobody needs, and grows again later.
+#
+#	pressure.t [stock|ballast|debug]...
+
+. "$(dirname "$0")/../lib/test.sh"
+guests "$@"
+export BOOT_TIMEOUT=300
+
+BALLOON='/sys/kernel/debug/virtio_balloon/*'
+PARAMS=/sys/module/virtio_balloon/parameters
+
+section() { comment "$SECONDS s: $*"; }
+
+qmp_actual()
+{
+	vsh qemu-monitor-command "$1" '{"execute": "query-balloon"}' |
+		jq .return.actual
+}
+
+# What the host was told is what the balloon holds.
+told()
+{
+	[ "$(($(guest_mib "$1") * 256 - $(qmp_actual "$1") / 4096))" = \
+		"$(guest_exec "$1" "sed -n 's/^actual //p' $BALLOON")" ]
+}
+
+# inflate NAME MIB: ask for so large a balloon, and take what the floor leaves.
+inflate()
+{
+	setmem "$1" $(($(guest_mib "$1") - $2))
+	until_guest "$1" 120 "grep -q \"^target $(($2 * 256))\$\" $BALLOON &&
+		grep -qE \"^shortfall (0\$|reason)|^shortfall_reason (none|floor)\" $BALLOON &&
+		grep -qE \"^shortfall 0\$|^shortfall_reason floor\" $BALLOON"
+	snap "$1"
+	comment "a balloon of $((B[actual] / 256)) of $2 MiB;" \
+		"MemAvailable $((B[MemAvailable] / 1024)) MiB"
+}
+
+unharmed() { is "$1: no process was killed" "${B[oom_kill]}" 0; }
+
+# grown WHAT BEFORE: how the balloon came down from so many pages.
+relieved()
+{
+	comment "$1: $((B[actual] / 256)) MiB are left," \
+		"$((B[oom_deflations] - OOMS)) OOM rounds," \
+		"$((B[pressure_deflations] - EARLY)) portions before"
+	unharmed "$1"
+	between "$1: few rounds of OOM" $((B[oom_deflations] - OOMS)) 0 16
+	between "$1: it gave way" "${B[actual]}" 0 $(($2 - 256))
+}
+
+relief_mark() { OOMS=${B[oom_deflations]} EARLY=${B[pressure_deflations]}; }
+
+# A guest of 1 GiB, of which 900 MiB are asked for: two processes need 800.
+test_growth()
+{
+	local before mib=$2
+
+	section "$mib MiB are needed"
+	inflate "$1" 900
+	before=${B[actual]}
+	relief_mark
+	ok "growth: two processes get $mib MiB" \
+		hold "$1" start --mib "$mib" --pattern none
+	snap "$1"
+	relieved growth "$before"
+	between "growth: before the guest ran out" \
+		$((B[pressure_deflations] - EARLY)) 1 1000
+	is "growth: the balloon says why" "${B[shortfall_reason]}" pressure
+	ok "growth: the host sees it" until_true 10 told "$1"
+	ok "growth: contents are whole" hold "$1" check
+	hold "$1" stop
+	ok "growth: the balloon grows again" until_guest "$1" 60 \
+		"[ \$(sed -n \"s/^actual //p\" $BALLOON) -gt $((before - 4096)) ]"
+	snap "$1"
+	unharmed growth
+}
+
+# Many at a time, and nobody waits for the other.
+test_many()
+{
+	local before each=$(($2 / 8))
+
+	section "8 processes need $each MiB each"
+	inflate "$1" 900
+	before=${B[actual]}
+	relief_mark
+	ok "many: they all get it" guest_exec "$1" '
+		for i in 1 2 3 4 5 6 7 8; do
+			rm -f /run/m$i
+			memhold --mib '"$each"' --seed $i --ready /run/m$i \
+				--result /run/r$i > /dev/null 2>&1 < /dev/null &
+			echo $!
+		done > /run/many
+		for i in 1 2 3 4 5 6 7 8; do
+			until [ -e /run/m$i ]; do
+				kill -0 $(sed -n ${i}p /run/many) || exit 1
+				usleep 50000
+			done
+		done'
+	snap "$1"
+	relieved many "$before"
+	guest_exec "$1" 'kill $(cat /run/many)'
+}
+
+# A load that fits is left alone, and so is the balloon.
+test_steady()
+{
+	local rounds
+
+	section "a steady load"
+	guest_exec "$1" 'memsteady '"$2"' /run/steady > /run/steady.log 2>&1 &
+		echo $! > /run/steady.pid'
+	ok "steady: the load runs" until_guest "$1" 60 '[ -e /run/steady ]'
+	inflate "$1" 900
+	relief_mark
+	rounds=$(guest_exec "$1" 'cat /run/steady')
+	ok "steady: it goes on" until_guest "$1" 120 \
+		"[ \$(cat /run/steady) -gt $((rounds + 10)) ]"
+	snap "$1"
+	unharmed steady
+	is "steady: not once out of memory" $((B[oom_deflations] - OOMS)) 0
+	between "steady: the balloon stays" \
+		$((B[pressure_deflations] - EARLY)) 0 2
+	is "steady: it says why it stopped" "${B[shortfall_reason]}" floor
+	guest_exec "$1" 'kill $(cat /run/steady.pid)'
+}
+
+# Page cache that comes and goes is no need; and does not hide one.
+test_cache()
+{
+	local before
+
+	section "a stream through the page cache"
+	if ! guest_exec "$1" '[ -e /dev/ram0 ]'; then
+		skip "cache" "this kernel has no disk in memory"
+		return
+	fi
+	inflate "$1" $(($2 - 100))
+	before=${B[actual]}
+	relief_mark
+	ok "cache: more is read than there is memory for" guest_exec "$1" \
+		'for i in 1 2; do cat /dev/ram0 > /dev/null; done'
+	snap "$1"
+	unharmed cache
+	is "cache: the balloon stays" \
+		"${B[actual]} $((B[pressure_deflations] - EARLY))" "$before 0"
+	guest_exec "$1" '(while [ ! -e /run/stop ]; do
+			cat /dev/ram0
+		done) > /dev/null 2>&1 &'
+	relief_mark
+	ok "cache: processes get $2 MiB meanwhile" \
+		hold "$1" start --mib "$2" --pattern none
+	snap "$1"
+	relieved cache "$before"
+	ok "cache: contents are whole" hold "$1" check
+	hold "$1" stop
+	guest_exec "$1" ': > /run/stop'
+}
+
+# No floor: the balloon takes all it can get, as the in-tree driver does, and
+# gives way on OOM alone. It must not fight for what it gave.
+test_no_floor()
+{
+	section "no floor"
+	guest_exec "$1" "echo 0 > $PARAMS/floor_mb
+		echo 10 > $PARAMS/oom_holdoff"
+	setmem "$1" 124
+	ok "no floor: a large balloon" until_guest "$1" 120 \
+		"[ \$(sed -n \"s/^actual //p\" $BALLOON) -gt $(($2 * 256)) ]"
+	snap "$1"
+	relief_mark
+	comment "a balloon of $((B[actual] / 256)) MiB," \
+		"MemFree $((B[MemFree] / 1024)) MiB"
+	ok "no floor: two processes get $2 MiB" \
+		hold "$1" start --mib "$2" --pattern none
+	ok "no floor: contents are whole" hold "$1" check
+	snap "$1"
+	relieved "no floor" 235000
+	ok "no floor: the host sees it" until_true 10 told "$1"
+	hold "$1" stop
+}
+
+[ $# -gt 0 ] || set -- stock ballast debug
+for kernel; do
+	if [ ! -e "$(kernel_path "$kernel" 2>/dev/null)" ]; then
+		skip "$kernel" "not built"
+		continue
+	fi
+	section "the $kernel kernel"
+	qemu=patched most=800
+	[ "$kernel" != stock ] || qemu=stock
+	[ "$kernel" != debug ] || most=560	# the checkers have the rest
+	guest_start a --kernel "$kernel" --qemu $qemu --balloon ballast \
+		--mem 1024 --fpr on --autodeflate on --params oom_holdoff=2
+	test_growth a $most
+	if [ "$kernel" != debug ]; then
+		test_many a $most
+		test_steady a 400
+		test_cache a $most
+	fi
+	test_no_floor a $most
+	finish a
+done
+
+done_testing
