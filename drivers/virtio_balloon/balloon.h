@@ -12,6 +12,7 @@
 #include <linux/mutex.h>
 #include <linux/page_reporting.h>
 #include <linux/scatterlist.h>
+#include <linux/sizes.h>
 #include <linux/virtio.h>
 #include <linux/virtio_balloon.h>
 #include <linux/vm_event_item.h>
@@ -45,6 +46,20 @@ enum balloon_shortfall {
 	BALLOON_SHORTFALL_PRESSURE,	/* it gave memory back, and waits */
 	BALLOON_SHORTFALL_ALLOC,	/* no page could be allocated */
 	BALLOON_SHORTFALL_RANGE,	/* it gave blocks back, and waits */
+	BALLOON_SHORTFALL_CONTIGUITY,	/* singles stand in for blocks */
+};
+
+/*
+ * What is given back on pressure begins with 16 MiB. The in-tree driver's 1 MiB
+ * makes whoever needs some hundred go through as many rounds of futile reclaim.
+ */
+#define BALLOON_RELIEF_FIRST \
+	max((unsigned int)(SZ_16M >> PAGE_SHIFT >> pageblock_order), 1U)
+
+/* The pageblocks of a node that are held, linked by page->lru. */
+struct balloon_node {
+	struct list_head blocks;	/* that can be given back */
+	struct list_head fresh;		/* that will be so soon */
 };
 
 struct virtio_balloon {
@@ -111,13 +126,11 @@ struct virtio_balloon {
 	struct address_space *mapping;
 
 	/*
-	 * Pageblocks, linked by page->lru: those that can be given back, and
-	 * those that will be so soon. One that is being given back is counted,
+	 * Pageblocks, by node. One that is being given back is counted,
 	 * but on neither list.
 	 */
 	unsigned int num_blocks;
-	struct list_head blocks;
-	struct list_head fresh;
+	struct balloon_node *nodes;
 	struct address_space *block_mapping;
 
 	/* The PFNs we tell the Host about. */
@@ -152,6 +165,9 @@ struct virtio_balloon {
 
 	/* Whole blocks: only the size work changes these. */
 	struct regiond_user regiond;
+	struct regiond_result evacuation;	/* the one at work */
+	bool evacuation_busy;		/* somebody kept it from its work */
+	struct evacuation_deferral deferral;
 	struct balloon_ranges ranges;	/* collected for the host */
 	struct scatterlist sg[BALLOON_RANGES_MAX];	/* and as it gets them */
 	struct list_head sent;		/* blocks that the host has not acked */
@@ -175,6 +191,9 @@ struct virtio_balloon {
 		unsigned long blocks_sent_range;
 		unsigned long blocks_sent_pfn;
 		unsigned long blocks_free;	/* taken as they were */
+		unsigned long evacuations;	/* requests to regiond */
+		unsigned long evacuations_futile;
+		unsigned long evacuations_deferred;
 		unsigned long blocks_asked;	/* of regiond */
 		unsigned long blocks_won;	/* by regiond */
 		unsigned long pages_moved;	/* by regiond, of PAGE_SIZE */
@@ -249,6 +268,9 @@ void balloon_singles_exit(struct virtio_balloon *vb);
 unsigned long balloon_floor(struct virtio_balloon *vb);
 unsigned long balloon_room(struct virtio_balloon *vb);
 unsigned long balloon_zone_room(struct virtio_balloon *vb, struct zone *zone);
+unsigned long balloon_free_room(struct virtio_balloon *vb);
+unsigned long balloon_node_free(int nid);
+bool balloon_node_allowed(int nid);
 bool balloon_make_room(struct virtio_balloon *vb, unsigned long nr);
 unsigned int balloon_bound_singles(struct virtio_balloon *vb, unsigned int num,
 				   int *nid);
@@ -257,6 +279,7 @@ void balloon_note_shortfall(struct virtio_balloon *vb,
 			    enum balloon_shortfall why, u32 target);
 unsigned long balloon_retry_delay(struct virtio_balloon *vb, bool futile);
 void balloon_note_relief(struct virtio_balloon *vb);
+unsigned long balloon_holdoff(void);
 void balloon_note_range(struct virtio_balloon *vb);
 
 /* stats.c */

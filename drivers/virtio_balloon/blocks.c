@@ -32,6 +32,7 @@
 #include <linux/mm.h>
 #include <linux/nodemask.h>
 #include <linux/page-isolation.h>
+#include <linux/slab.h>
 
 #include <ballast/driver_pages.h>
 #include <linux/balloon_block.h>
@@ -140,7 +141,11 @@ static void tell_block_pfns(struct virtio_balloon *vb, struct virtqueue *vq,
 static void hold_blocks(struct virtio_balloon *vb, struct list_head *blocks,
 			unsigned int nr)
 {
-	list_splice_tail_init(blocks, &vb->fresh);
+	struct page *block, *next;
+
+	list_for_each_entry_safe(block, next, blocks, lru)
+		list_move_tail(&block->lru,
+			       &vb->nodes[page_to_nid(block)].fresh);
 	WRITE_ONCE(vb->num_blocks, vb->num_blocks + nr);
 	count_vm_events(BALLOON_INFLATE, nr << pageblock_order);
 }
@@ -206,27 +211,38 @@ static bool inflate_blocks(struct virtio_balloon *vb, struct list_head *blocks,
 	return true;
 }
 
+/* Whole blocks that a zone can spare as it is. */
+static unsigned int zone_blocks(struct virtio_balloon *vb, struct zone *zone,
+				const nodemask_t *seen)
+{
+	int nid = zone_to_nid(zone);
+
+	if (!managed_zone(zone) || !balloon_node_allowed(nid) ||
+	    node_isset(nid, seen[zone_idx(zone)]))
+		return 0;
+	return balloon_zone_room(vb, zone) >> pageblock_order;
+}
+
 /*
- * The zone that can spare most, among those that the caller has not seen yet.
- * Going there first keeps nodes and zones about equally filled.
+ * The zone that can spare most, among those that the caller has not seen yet,
+ * and what all of them can.
  */
 static struct zone *roomiest_zone(struct virtio_balloon *vb,
-				  unsigned long *room, const nodemask_t *seen)
+				  const nodemask_t *seen, unsigned long *total)
 {
+	unsigned int blocks, most = 0;
 	struct zone *best = NULL;
 	int nid, i;
 
-	*room = 0;
+	*total = 0;
 	for_each_online_node(nid) {
 		for (i = 0; i <= ZONE_NORMAL; i++) {
 			struct zone *zone = &NODE_DATA(nid)->node_zones[i];
-			unsigned long zone_room;
 
-			if (!managed_zone(zone) || node_isset(nid, seen[i]))
-				continue;
-			zone_room = balloon_zone_room(vb, zone);
-			if (!best || zone_room > *room) {
-				*room = zone_room;
+			blocks = zone_blocks(vb, zone, seen);
+			*total += blocks;
+			if (blocks > most) {
+				most = blocks;
 				best = zone;
 			}
 		}
@@ -234,9 +250,62 @@ static struct zone *roomiest_zone(struct virtio_balloon *vb,
 	return best;
 }
 
-static void zone_seen(struct zone *zone, nodemask_t *seen)
+/* Take up to @nr blocks from a zone; returns how many. */
+typedef unsigned int (*take_fn)(struct virtio_balloon *vb, struct zone *zone,
+				unsigned int nr, struct list_head *blocks);
+
+static unsigned int take_from_zone(struct virtio_balloon *vb, struct zone *zone,
+				   unsigned int nr, struct list_head *blocks,
+				   nodemask_t *seen, take_fn take)
 {
-	node_set(zone_to_nid(zone), seen[zone_idx(zone)]);
+	unsigned int taken = nr ? take(vb, zone, nr, blocks) : 0;
+
+	if (taken < nr)
+		node_set(zone_to_nid(zone), seen[zone_idx(zone)]);
+	return taken;
+}
+
+/*
+ * Take up to @nr blocks, from each zone in proportion to what it can spare, so
+ * that the proportion stays. A zone that gave less is marked as seen. Returns
+ * how many; with 0, *@more says whether there are zones left to try.
+ */
+static unsigned int take_from_zones(struct virtio_balloon *vb, unsigned int nr,
+				    struct list_head *blocks, nodemask_t *seen,
+				    take_fn take, bool *more)
+{
+	unsigned int share, rest, taken = 0;
+	struct zone *best;
+	unsigned long total;
+	int nid, i;
+
+	best = roomiest_zone(vb, seen, &total);
+	nr = min3((unsigned long)nr, total,
+		  balloon_room(vb) >> pageblock_order);
+	*more = best && nr;
+	if (!*more)
+		return 0;
+
+	rest = nr;
+	for_each_online_node(nid) {
+		for (i = 0; i <= ZONE_NORMAL; i++) {
+			struct zone *zone = &NODE_DATA(nid)->node_zones[i];
+
+			if (zone == best || balloon_interrupted(vb))
+				continue;
+			share = balloon_share(nr, zone_blocks(vb, zone, seen),
+					      total);
+			taken += take_from_zone(vb, zone, share, blocks, seen,
+						take);
+			rest -= share;
+		}
+	}
+	/* What the shares leave over when they are rounded, too. */
+	if (!balloon_interrupted(vb))
+		taken += take_from_zone(vb, best,
+					min(rest, zone_blocks(vb, best, seen)),
+					blocks, seen, take);
+	return taken;
 }
 
 static bool balloon_regiond_stop(struct regiond_user *user)
@@ -245,73 +314,100 @@ static bool balloon_regiond_stop(struct regiond_user *user)
 						 regiond);
 
 	/* Under pressure, what is isolated is wanted as much as what we hold. */
-	return balloon_interrupted(vb);
+	return balloon_interrupted(vb) ||
+	       evacuation_futile(vb->evacuation.won, vb->evacuation.failed);
 }
 
 static const struct regiond_user_ops balloon_regiond_ops = {
 	.stop = balloon_regiond_stop,
 };
 
+static unsigned int take_free(struct virtio_balloon *vb, struct zone *zone,
+			      unsigned int nr, struct list_head *blocks)
+{
+	return balloon_blocks_alloc(zone, nr, blocks,
+				    balloon_pages_unmanaged(vb));
+}
+
 /*
- * Free blocks, from one zone after the other. Collecting goes on for a while,
- * because the more is sorted at once the longer the ranges get.
+ * Free blocks. Collecting goes on for a while, because the more is sorted at once
+ * the longer the ranges get.
  */
 static unsigned int take_free_blocks(struct virtio_balloon *vb, unsigned int nr,
 				     struct list_head *blocks, unsigned long end)
 {
 	nodemask_t seen[ZONE_NORMAL + 1] = {};
-	unsigned int batch, got, taken = 0;
-	unsigned long room;
-	struct zone *zone;
+	unsigned int taken = 0;
+	bool more = true;
 
-	while (taken < nr && time_before(jiffies, end) &&
-	       !balloon_interrupted(vb)) {
-		zone = roomiest_zone(vb, &room, seen);
-		room = min(room, balloon_room(vb)) >> pageblock_order;
-		if (!zone || !room)
-			break;
-		batch = min3(nr - taken, BALLOON_ALLOC_BATCH,
-			     (unsigned int)room);
-		got = balloon_blocks_alloc(zone, batch, blocks,
-					   balloon_pages_unmanaged(vb));
-		taken += got;
-		if (got < batch)
-			zone_seen(zone, seen);
-	}
+	while (more && taken < nr && time_before(jiffies, end) &&
+	       !balloon_interrupted(vb))
+		taken += take_from_zones(vb, min(nr - taken, BALLOON_ALLOC_BATCH),
+					 blocks, seen, take_free, &more);
 	vb->count.blocks_free += taken;
 	return taken;
 }
 
-/* Blocks that regiond can empty, from the zone that can spare most. */
+static unsigned int take_evacuated(struct virtio_balloon *vb, struct zone *zone,
+				   unsigned int nr, struct list_head *blocks)
+{
+	struct regiond_result *result = &vb->evacuation;
+	bool futile;
+
+	WRITE_ONCE(vb->winning, true);
+	if (regiond_evacuate(&vb->regiond, zone, nr, blocks, result))
+		vb->evacuation_busy = true;
+	WRITE_ONCE(vb->winning, false);
+
+	futile = evacuation_futile(result->won, result->failed);
+	if (result->stopped && !futile)
+		vb->evacuation_busy = true;
+	vb->count.evacuations++;
+	if (!result->won)
+		vb->count.evacuations_futile++;
+	vb->count.blocks_asked += result->asked;
+	vb->count.blocks_won += result->won;
+	vb->count.pages_moved += result->moved;
+	return result->won;
+}
+
+/*
+ * Blocks that regiond can empty. When it could not empty any, the next requests
+ * are left out, more of them each time, until there is more free memory than
+ * there was: what is in the way will not have gone.
+ */
 static unsigned int win_blocks(struct virtio_balloon *vb, unsigned int nr,
-			       struct list_head *blocks, bool *busy)
+			       struct list_head *blocks)
 {
 	nodemask_t seen[ZONE_NORMAL + 1] = {};
-	struct regiond_result result;
-	unsigned long room;
-	struct zone *zone;
+	unsigned long tried = vb->count.evacuations;
+	unsigned long room = balloon_free_room(vb);
+	unsigned int taken = 0;
+	bool more = true;
 
-	while (!balloon_interrupted(vb)) {
-		zone = roomiest_zone(vb, &room, seen);
-		room = min(room, balloon_room(vb)) >> pageblock_order;
-		if (!zone || !room)
-			return 0;
-		zone_seen(zone, seen);
-
-		WRITE_ONCE(vb->winning, true);
-		if (regiond_evacuate(&vb->regiond, zone,
-				     min3(nr, BALLOON_WIN_BATCH,
-					  (unsigned int)room),
-				     blocks, &result) || result.stopped)
-			*busy = true;
-		WRITE_ONCE(vb->winning, false);
-		vb->count.blocks_asked += result.asked;
-		vb->count.blocks_won += result.won;
-		vb->count.pages_moved += result.moved;
-		if (result.won)
-			return result.won;
+	if (evacuation_deferred(&vb->deferral, room)) {
+		vb->count.evacuations_deferred++;
+		return 0;
 	}
-	return 0;
+
+	vb->evacuation_busy = false;
+	while (more && !taken && !balloon_interrupted(vb))
+		taken = take_from_zones(vb, min(nr, BALLOON_WIN_BATCH), blocks,
+					seen, take_evacuated, &more);
+	if (vb->count.evacuations != tried && !vb->evacuation_busy &&
+	    !vb->evacuation.nomem && !balloon_interrupted(vb))
+		evacuation_done(&vb->deferral, taken, room);
+	return taken;
+}
+
+/* Why is there no free block? */
+static enum balloon_shortage balloon_why_short(struct virtio_balloon *vb)
+{
+	struct balloon_free free;
+
+	balloon_count_free(&free);
+	return balloon_shortage(balloon_free_room(vb), pageblock_nr_pages,
+				balloon_frag_index(&free, pageblock_order));
 }
 
 /**
@@ -330,7 +426,7 @@ unsigned int balloon_take_blocks(struct virtio_balloon *vb, unsigned int nr)
 {
 	unsigned long end = jiffies + BALLOON_COLLECT_JIFFIES;
 	unsigned int got, taken = 0;
-	bool busy = false;
+	enum balloon_shortage why;
 	LIST_HEAD(blocks);
 
 	do {
@@ -341,16 +437,24 @@ unsigned int balloon_take_blocks(struct virtio_balloon *vb, unsigned int nr)
 			return 0;
 	} while (got && taken < nr);
 
-	if (!taken)
-		taken = win_blocks(vb, nr, &blocks, &busy);
-	if (!taken && !busy && !balloon_interrupted(vb) &&
-	    balloon_make_room(vb, (unsigned long)nr << pageblock_order))
-		taken = win_blocks(vb, nr, &blocks, &busy);
+	/* Reclaim for want of memory, evacuation for want of whole blocks. */
+	vb->evacuation_busy = false;
+	if (!taken && !balloon_interrupted(vb)) {
+		why = balloon_why_short(vb);
+		vb->evacuation.nomem = false;
+		if (why == BALLOON_SHORTAGE_CONTIGUITY)
+			taken = win_blocks(vb, nr, &blocks);
+		/* There may be no room to move pages to, either. */
+		if (!taken && (why == BALLOON_SHORTAGE_MEMORY ||
+			       vb->evacuation.nomem) &&
+		    balloon_make_room(vb, (unsigned long)nr << pageblock_order))
+			taken = win_blocks(vb, nr, &blocks);
+	}
 	if (!list_empty(&blocks) && !inflate_blocks(vb, &blocks, taken))
 		return 0;
 	if (!settle_blocks(vb))
 		return 0;
-	if (!taken && !busy && !balloon_interrupted(vb))
+	if (!taken && !vb->evacuation_busy && !balloon_interrupted(vb))
 		vb->blocks_exhausted = true;
 	return taken;
 }
@@ -368,11 +472,10 @@ unsigned int balloon_take_blocks(struct virtio_balloon *vb, unsigned int nr)
 struct page *balloon_take_spare_block(struct virtio_balloon *vb)
 {
 	LIST_HEAD(blocks);
-	bool busy = false;
 	struct page *block;
 
 	if (!take_free_blocks(vb, 1, &blocks, jiffies + BALLOON_COLLECT_JIFFIES))
-		win_blocks(vb, 1, &blocks, &busy);
+		win_blocks(vb, 1, &blocks);
 	block = list_first_entry_or_null(&blocks, struct page, lru);
 	if (block)
 		list_del(&block->lru);
@@ -391,13 +494,18 @@ struct page *balloon_take_spare_block(struct virtio_balloon *vb)
 void balloon_offer_blocks(struct virtio_balloon *vb)
 {
 	struct page *block, *next;
+	struct balloon_node *node;
+	int nid;
 
 	mutex_lock(&vb->balloon_lock);
-	list_for_each_entry_safe(block, next, &vb->fresh, lru) {
-		spin_lock(&vb->held_lock);
-		if (!driver_pages_mark(vb->block_mapping, block))
-			list_move_tail(&block->lru, &vb->blocks);
-		spin_unlock(&vb->held_lock);
+	for_each_online_node(nid) {
+		node = &vb->nodes[nid];
+		list_for_each_entry_safe(block, next, &node->fresh, lru) {
+			spin_lock(&vb->held_lock);
+			if (!driver_pages_mark(vb->block_mapping, block))
+				list_move_tail(&block->lru, &node->blocks);
+			spin_unlock(&vb->held_lock);
+		}
 	}
 	mutex_unlock(&vb->balloon_lock);
 }
@@ -431,23 +539,47 @@ static unsigned int pick_blocks(struct virtio_balloon *vb,
 	return picked;
 }
 
-/**
- * balloon_release_blocks() - deflate by whole pageblocks
- * @vb: the balloon
- * @nr: how many at the most
- *
- * Context: Process context, and the OOM notifier: no memory is allocated.
- * Return: the number of blocks released: fewer, if some are being given back
- * just now.
- */
-unsigned int balloon_release_blocks(struct virtio_balloon *vb, unsigned int nr)
+/* Under the balloon lock: where there are blocks, and least memory is free. */
+static int neediest_node(struct virtio_balloon *vb, const nodemask_t *seen)
 {
-	unsigned int released;
+	unsigned long free, least = ULONG_MAX;
+	int nid, best = NUMA_NO_NODE;
+
+	for_each_online_node(nid) {
+		struct balloon_node *node = &vb->nodes[nid];
+
+		if (node_isset(nid, *seen) ||
+		    (list_empty(&node->fresh) && list_empty(&node->blocks)))
+			continue;
+		free = balloon_node_free(nid);
+		if (free < least) {
+			least = free;
+			best = nid;
+		}
+	}
+	return best;
+}
+
+/* Up to @nr blocks of one node; @seen is where there are no more. */
+static unsigned int release_from_node(struct virtio_balloon *vb,
+				      unsigned int nr, nodemask_t *seen)
+{
+	struct balloon_node *node;
+	unsigned int released = 0;
 	LIST_HEAD(blocks);
+	int nid;
 
 	mutex_lock(&vb->balloon_lock);
-	released = pick_blocks(vb, &vb->fresh, nr, &blocks);
-	released += pick_blocks(vb, &vb->blocks, nr - released, &blocks);
+	nid = neediest_node(vb, seen);
+	if (nid == NUMA_NO_NODE) {
+		nodes_setall(*seen);
+		goto out;
+	}
+	node = &vb->nodes[nid];
+	released = pick_blocks(vb, &node->fresh, nr, &blocks);
+	released += pick_blocks(vb, &node->blocks, nr - released, &blocks);
+	if (released < nr)
+		node_set(nid, *seen);
 	WRITE_ONCE(vb->num_blocks, vb->num_blocks - released);
 	count_vm_events(BALLOON_DEFLATE, released << pageblock_order);
 
@@ -455,9 +587,34 @@ unsigned int balloon_release_blocks(struct virtio_balloon *vb, unsigned int nr)
 	if (!vb->use_ranges)
 		tell_block_pfns(vb, vb->deflate_vq, &blocks);
 	vb->count.blocks_released += released;
+out:
 	mutex_unlock(&vb->balloon_lock);
 
 	free_blocks(vb, &blocks);
+	return released;
+}
+
+/**
+ * balloon_release_blocks() - deflate by whole pageblocks
+ * @vb: the balloon
+ * @nr: how many at the most
+ *
+ * The node with the least free memory gets its blocks back first.
+ *
+ * Context: Process context, and the OOM notifier: no memory is allocated.
+ * Return: the number of blocks released: fewer, if some are being given back
+ * just now.
+ */
+unsigned int balloon_release_blocks(struct virtio_balloon *vb, unsigned int nr)
+{
+	unsigned int batch = nr_online_nodes > 1 ? BALLOON_ALLOC_BATCH : nr;
+	nodemask_t seen = NODE_MASK_NONE;
+	unsigned int got, released = 0;
+
+	do {
+		got = release_from_node(vb, min(batch, nr - released), &seen);
+		released += got;
+	} while (released < nr && (got || !nodes_full(seen)));
 	return released;
 }
 
@@ -482,7 +639,7 @@ static void balloon_block_putback(struct address_space *mapping,
 	struct virtio_balloon *vb = driver_pages_private(mapping);
 
 	spin_lock(&vb->held_lock);
-	list_add(&block->lru, &vb->blocks);
+	list_add(&block->lru, &vb->nodes[page_to_nid(block)].blocks);
 	spin_unlock(&vb->held_lock);
 }
 
@@ -531,10 +688,16 @@ static const struct driver_page_ops balloon_block_ops = {
 int balloon_blocks_init(struct virtio_balloon *vb)
 {
 	char name[32];
+	int nid;
 
-	INIT_LIST_HEAD(&vb->blocks);
+	vb->nodes = kcalloc(nr_node_ids, sizeof(*vb->nodes), GFP_KERNEL);
+	if (!vb->nodes)
+		return -ENOMEM;
+	for (nid = 0; nid < nr_node_ids; nid++) {
+		INIT_LIST_HEAD(&vb->nodes[nid].blocks);
+		INIT_LIST_HEAD(&vb->nodes[nid].fresh);
+	}
 	INIT_LIST_HEAD(&vb->sent);
-	INIT_LIST_HEAD(&vb->fresh);
 	mutex_init(&vb->reporting_lock);
 	vb->regiond.ops = &balloon_regiond_ops;
 	vb->regiond.account = balloon_pages_unmanaged(vb);
@@ -551,4 +714,5 @@ int balloon_blocks_init(struct virtio_balloon *vb)
 void balloon_blocks_exit(struct virtio_balloon *vb)
 {
 	driver_pages_unregister(vb->block_mapping);
+	kfree(vb->nodes);
 }

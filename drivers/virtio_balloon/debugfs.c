@@ -15,6 +15,7 @@ static const char * const shortfall_reason[] = {
 	[BALLOON_SHORTFALL_PRESSURE] = "pressure",
 	[BALLOON_SHORTFALL_ALLOC] = "allocation",
 	[BALLOON_SHORTFALL_RANGE] = "range",
+	[BALLOON_SHORTFALL_CONTIGUITY] = "contiguity",
 };
 
 static int balloon_stats_show(struct seq_file *m, void *v)
@@ -39,6 +40,9 @@ static int balloon_stats_show(struct seq_file *m, void *v)
 	COUNT(blocks_sent_range);
 	COUNT(blocks_sent_pfn);
 	COUNT(blocks_free);
+	COUNT(evacuations);
+	COUNT(evacuations_futile);
+	COUNT(evacuations_deferred);
 	COUNT(blocks_asked);
 	COUNT(blocks_won);
 	COUNT(pages_moved);

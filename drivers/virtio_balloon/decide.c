@@ -78,3 +78,92 @@ unsigned int relief_blocks(struct pressure_relief *relief, unsigned int first,
 	relief->last_ms = now_ms;
 	return blocks;
 }
+
+/* As vm.extfrag_threshold: below, free memory is scarce rather than scattered. */
+#define BALLOON_FRAG_THRESHOLD	500
+
+/**
+ * balloon_shortage() - why is there no free pageblock?
+ * @room: free memory that may be taken, in pages
+ * @block: pages in a pageblock
+ * @frag_index: the fragmentation index of free memory for a pageblock, or what
+ *	says that there is one, which is of a kind then that can't be taken
+ *
+ * The order of the kernel's own question whether to compact: watermarks first,
+ * and the index only if they are met.
+ *
+ * Return: what is short.
+ */
+enum balloon_shortage balloon_shortage(unsigned long room, unsigned long block,
+				       int frag_index)
+{
+	if (room < block)
+		return BALLOON_SHORTAGE_MEMORY;
+	if (frag_index >= 0 && frag_index <= BALLOON_FRAG_THRESHOLD)
+		return BALLOON_SHORTAGE_MEMORY;
+	return BALLOON_SHORTAGE_CONTIGUITY;
+}
+
+/**
+ * balloon_share() - a zone's part in a request
+ * @nr: pageblocks that all zones are to give
+ * @part: what the zone can spare, in pageblocks
+ * @total: what all zones can; at least @part, and not 0
+ *
+ * Return: pageblocks, rounded down.
+ */
+unsigned int balloon_share(unsigned int nr, unsigned int part,
+			   unsigned long total)
+{
+	return (u64)nr * part / total;
+}
+
+/**
+ * evacuation_futile() - is it time to give up emptying pageblocks?
+ * @won: pageblocks emptied so far
+ * @failed: pageblocks that could not be emptied
+ *
+ * Return: true if nearly all fail.
+ */
+bool evacuation_futile(unsigned int won, unsigned int failed)
+{
+	return failed >= EVACUATION_FUTILE && won < failed / 8;
+}
+
+/**
+ * evacuation_deferred() - is this request for pageblocks left out?
+ * @d: the balloon's state
+ * @room: free memory that may be taken, in pages
+ *
+ * Return: true if so. Not any more when a quarter more is free than was when
+ * evacuation was of no use: that may be what was in the way.
+ */
+bool evacuation_deferred(struct evacuation_deferral *d, unsigned long room)
+{
+	if (room > d->room + d->room / 4)
+		d->skip = 0;
+	if (!d->skip)
+		return false;
+	d->skip--;
+	return true;
+}
+
+/**
+ * evacuation_done() - what became of a request for pageblocks
+ * @d: the balloon's state
+ * @won: how many were emptied
+ * @room: free memory that could be taken before, in pages
+ */
+void evacuation_done(struct evacuation_deferral *d, unsigned int won,
+		     unsigned long room)
+{
+	if (won) {
+		d->shift = 0;
+		d->skip = 0;
+		return;
+	}
+	if (d->shift < EVACUATION_DEFER_MAX)
+		d->shift++;
+	d->skip = (1U << d->shift) - 1;
+	d->room = room;
+}

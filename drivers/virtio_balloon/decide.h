@@ -80,4 +80,38 @@ bool relief_due(struct pressure_relief *relief, enum pressure_level level);
 unsigned int relief_blocks(struct pressure_relief *relief, unsigned int first,
 			   unsigned int held, u64 now_ms, u64 lasts_ms);
 
+/* What a pageblock is not to be had for. */
+enum balloon_shortage {
+	BALLOON_SHORTAGE_MEMORY,	/* reclaim would help */
+	BALLOON_SHORTAGE_CONTIGUITY,	/* evacuation would help */
+};
+
+enum balloon_shortage balloon_shortage(unsigned long room, unsigned long block,
+				       int frag_index);
+unsigned int balloon_share(unsigned int nr, unsigned int part,
+			   unsigned long total);
+
+/* So many blocks that could not be emptied tell that more will not be, either. */
+#define EVACUATION_FUTILE	64
+
+/* Leave out at most so many requests, as a power of two. */
+#define EVACUATION_DEFER_MAX	6
+
+/**
+ * struct evacuation_deferral - when to evacuate again after it was of no use
+ * @shift: how often in a row it was not
+ * @skip: requests that are still to be left out
+ * @room: how much could be spared then, in pages
+ */
+struct evacuation_deferral {
+	unsigned int shift;
+	unsigned int skip;
+	unsigned long room;
+};
+
+bool evacuation_futile(unsigned int won, unsigned int failed);
+bool evacuation_deferred(struct evacuation_deferral *d, unsigned long room);
+void evacuation_done(struct evacuation_deferral *d, unsigned int won,
+		     unsigned long room);
+
 #endif /* _VIRTIO_BALLOON_DECIDE_H */

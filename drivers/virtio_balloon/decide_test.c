@@ -189,6 +189,94 @@ static void as_little_as_there_is(void **state)
 	assert_int_equal(next_portion(&relief, 0, 2), 8);
 }
 
+static void little_room_is_want_of_memory(void **state)
+{
+	assert_int_equal(balloon_shortage(511, 512, 990),
+			 BALLOON_SHORTAGE_MEMORY);
+	assert_int_equal(balloon_shortage(0, 512, -1), BALLOON_SHORTAGE_MEMORY);
+}
+
+static void room_in_pieces_is_want_of_blocks(void **state)
+{
+	assert_int_equal(balloon_shortage(512, 512, 990),
+			 BALLOON_SHORTAGE_CONTIGUITY);
+	/* Few pieces, nearly large enough. */
+	assert_int_equal(balloon_shortage(600, 512, 300),
+			 BALLOON_SHORTAGE_MEMORY);
+	/* A free block, but one that can't be taken. */
+	assert_int_equal(balloon_shortage(600, 512, -1),
+			 BALLOON_SHORTAGE_CONTIGUITY);
+}
+
+static void shares_are_in_proportion(void **state)
+{
+	assert_int_equal(balloon_share(32, 300, 400), 24);
+	assert_int_equal(balloon_share(32, 100, 400), 8);
+	assert_int_equal(balloon_share(400, 100, 400), 100);
+	assert_int_equal(balloon_share(1, 300, 400), 0);
+	assert_int_equal(balloon_share(32, 0, 400), 0);
+	/* Terabytes. */
+	assert_int_equal(balloon_share(4000000000U, 3000000000U, 6000000000UL),
+			 2000000000U);
+}
+
+static void giving_up_takes_many_failures(void **state)
+{
+	assert_false(evacuation_futile(0, 0));
+	assert_false(evacuation_futile(0, EVACUATION_FUTILE - 1));
+	assert_true(evacuation_futile(0, EVACUATION_FUTILE));
+	assert_true(evacuation_futile(7, EVACUATION_FUTILE));
+	assert_false(evacuation_futile(8, EVACUATION_FUTILE));
+	assert_false(evacuation_futile(1000, 1000));
+}
+
+/* How many of so many requests are not left out, if none is of use? */
+static unsigned int futile_requests(unsigned int requests, unsigned long room)
+{
+	struct evacuation_deferral d = { 0 };
+	unsigned int done = 0;
+
+	while (requests--) {
+		if (evacuation_deferred(&d, room))
+			continue;
+		evacuation_done(&d, 0, room);
+		done++;
+	}
+	return done;
+}
+
+static void futile_requests_get_rare(void **state)
+{
+	assert_int_equal(futile_requests(1, 4096), 1);
+	assert_int_equal(futile_requests(2, 4096), 1);
+	assert_int_equal(futile_requests(3, 4096), 2);
+	assert_int_equal(futile_requests(127, 4096), 7);
+	assert_int_equal(futile_requests(127 + 640, 0), 17);
+}
+
+static void more_room_is_news(void **state)
+{
+	struct evacuation_deferral d = { 0 };
+
+	evacuation_done(&d, 0, 4000);
+	assert_true(evacuation_deferred(&d, 5000));
+	evacuation_done(&d, 0, 4000);
+	assert_false(evacuation_deferred(&d, 5001));
+}
+
+static void success_ends_deferral(void **state)
+{
+	struct evacuation_deferral d = { 0 };
+
+	evacuation_done(&d, 0, 4000);
+	evacuation_done(&d, 0, 4000);
+	evacuation_done(&d, 1, 4000);
+	assert_false(evacuation_deferred(&d, 4000));
+	evacuation_done(&d, 0, 4000);
+	assert_true(evacuation_deferred(&d, 4000));
+	assert_false(evacuation_deferred(&d, 4000));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -205,6 +293,13 @@ int main(void)
 		cmocka_unit_test(first_portion_soon_after_boot),
 		cmocka_unit_test(a_portion_is_a_share_of_what_is_held),
 		cmocka_unit_test(as_little_as_there_is),
+		cmocka_unit_test(little_room_is_want_of_memory),
+		cmocka_unit_test(room_in_pieces_is_want_of_blocks),
+		cmocka_unit_test(shares_are_in_proportion),
+		cmocka_unit_test(giving_up_takes_many_failures),
+		cmocka_unit_test(futile_requests_get_rare),
+		cmocka_unit_test(more_room_is_news),
+		cmocka_unit_test(success_ends_deferral),
 	};
 
 	return cmocka_run_group_tests_name("decide", tests, NULL, NULL);

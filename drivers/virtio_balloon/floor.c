@@ -109,6 +109,61 @@ unsigned long balloon_zone_room(struct virtio_balloon *vb, struct zone *zone)
 	return free > keep ? free - keep : 0;
 }
 
+static nodemask_t balloon_nodes = NODE_MASK_ALL;
+
+static int balloon_nodes_set(const char *val, const struct kernel_param *kp)
+{
+	nodemask_t nodes;
+	int err = nodelist_parse(val, nodes);
+
+	if (!err)
+		balloon_nodes = nodes;
+	return err;
+}
+
+static int balloon_nodes_get(char *buf, const struct kernel_param *kp)
+{
+	nodemask_t nodes;
+
+	nodes_and(nodes, balloon_nodes, node_online_map);
+	return sysfs_emit(buf, "%*pbl\n", nodemask_pr_args(&nodes));
+}
+
+static const struct kernel_param_ops balloon_nodes_ops = {
+	.set = balloon_nodes_set,
+	.get = balloon_nodes_get,
+};
+module_param_cb(nodes, &balloon_nodes_ops, NULL, 0644);
+MODULE_PARM_DESC(nodes, "NUMA nodes to take memory from, as 0,2-3 (default: all)");
+
+/**
+ * balloon_node_allowed() - may memory be taken from a node?
+ * @nid: the node
+ *
+ * Return: true if the parameter has it.
+ */
+bool balloon_node_allowed(int nid)
+{
+	return node_isset(nid, balloon_nodes);
+}
+
+/**
+ * balloon_node_free() - how much memory of a node is free
+ * @nid: the node
+ *
+ * Return: pages of PAGE_SIZE.
+ */
+unsigned long balloon_node_free(int nid)
+{
+	struct zone *zones = NODE_DATA(nid)->node_zones;
+	unsigned long free = 0;
+	int i;
+
+	for (i = 0; i < MAX_NR_ZONES; i++)
+		free += zone_page_state(&zones[i], NR_FREE_PAGES);
+	return free;
+}
+
 /* The node that can spare most, as it is, and how much that is. */
 static int roomiest_node(struct virtio_balloon *vb, unsigned long *room)
 {
@@ -119,6 +174,8 @@ static int roomiest_node(struct virtio_balloon *vb, unsigned long *room)
 		struct zone *zones = NODE_DATA(nid)->node_zones;
 		unsigned long node_room = 0;
 
+		if (!balloon_node_allowed(nid))
+			continue;
 		for (i = 0; i < MAX_NR_ZONES; i++)
 			node_room += balloon_zone_room(vb, &zones[i]);
 		if (best == NUMA_NO_NODE || node_room > *room) {
@@ -127,6 +184,37 @@ static int roomiest_node(struct virtio_balloon *vb, unsigned long *room)
 		}
 	}
 	return best;
+}
+
+/**
+ * balloon_free_room() - how much may be taken as it is, for pageblocks
+ * @vb: the balloon
+ *
+ * Return: pages of PAGE_SIZE in the zone that can spare most, and no more than
+ * the guest as a whole.
+ */
+unsigned long balloon_free_room(struct virtio_balloon *vb)
+{
+	unsigned long room = 0;
+	int nid, i;
+
+	for_each_online_node(nid) {
+		struct zone *zones = NODE_DATA(nid)->node_zones;
+
+		for (i = 0; i <= ZONE_NORMAL && balloon_node_allowed(nid); i++)
+			room = max(room, balloon_zone_room(vb, &zones[i]));
+	}
+	return min(room, balloon_room(vb));
+}
+
+static unsigned long nodes_free(const nodemask_t *nodes)
+{
+	unsigned long free = 0;
+	int nid;
+
+	for_each_node_mask(nid, *nodes)
+		free += balloon_node_free(nid);
+	return free;
 }
 
 /**
@@ -143,20 +231,26 @@ static int roomiest_node(struct virtio_balloon *vb, unsigned long *room)
  */
 bool balloon_make_room(struct virtio_balloon *vb, unsigned long nr)
 {
+	gfp_t gfp = balloon_mapping_gfp_mask() | __GFP_NOMEMALLOC |
+		    __GFP_NORETRY | __GFP_NOWARN;
 	unsigned long made = 0, keep = 0, room;
+	nodemask_t nodes;
 	struct page *page, *next;
 	LIST_HEAD(pages);
 	int nid, i;
 
 	nr = min3(nr, balloon_room(vb), BALLOON_ROOM_BATCH);
-	for_each_online_node(nid)
+	nodes_and(nodes, balloon_nodes, node_states[N_MEMORY]);
+	if (nodes_empty(nodes))
+		return false;
+	for_each_node_mask(nid, nodes)
 		for (i = 0; i < MAX_NR_ZONES; i++)
 			keep += balloon_zone_keep(vb,
 					&NODE_DATA(nid)->node_zones[i]);
 
-	while (global_zone_page_state(NR_FREE_PAGES) + made < keep + nr &&
+	while (nodes_free(&nodes) + made < keep + nr &&
 	       made < keep + nr && !balloon_interrupted(vb)) {
-		page = balloon_page_alloc();
+		page = __alloc_pages(gfp, 0, first_node(nodes), &nodes);
 		if (!page)
 			break;
 		list_add(&page->lru, &pages);
@@ -199,6 +293,16 @@ unsigned int balloon_bound_singles(struct virtio_balloon *vb, unsigned int num,
 	if (room < nr && balloon_make_room(vb, nr))
 		*nid = roomiest_node(vb, &room);
 	return min(nr, room) * VIRTIO_BALLOON_PAGES_PER_PAGE;
+}
+
+/**
+ * balloon_holdoff() - how long the balloon does not take what it gave back
+ *
+ * Return: jiffies.
+ */
+unsigned long balloon_holdoff(void)
+{
+	return (unsigned long)READ_ONCE(oom_holdoff) * HZ;
 }
 
 /**
@@ -258,7 +362,7 @@ bool balloon_may_inflate(struct virtio_balloon *vb)
 		if (balloon_room(vb) < floor / 4)
 			WRITE_ONCE(vb->last_relief, jiffies);
 		if (time_before(jiffies, READ_ONCE(vb->last_relief) +
-				(unsigned long)READ_ONCE(oom_holdoff) * HZ)) {
+				balloon_holdoff())) {
 			WRITE_ONCE(vb->relieved, true);
 			WRITE_ONCE(vb->shortfall, BALLOON_SHORTFALL_PRESSURE);
 			return false;
@@ -285,8 +389,15 @@ void balloon_note_shortfall(struct virtio_balloon *vb,
 {
 	unsigned int actual = balloon_num_pages(vb);
 
+	/* The target is reached, but not in the way that it should be. */
+	if (why == BALLOON_SHORTFALL_CONTIGUITY &&
+	    READ_ONCE(vb->shortfall) != why)
+		dev_info(&vb->vdev->dev,
+			 "the balloon holds %u MiB in single pages: the guest has no more whole blocks that are free or can be emptied\n",
+			 READ_ONCE(vb->num_singles) >> 8);
 	WRITE_ONCE(vb->shortfall, why);
-	if (why == BALLOON_SHORTFALL_NONE) {
+	if (why == BALLOON_SHORTFALL_NONE ||
+	    why == BALLOON_SHORTFALL_CONTIGUITY) {
 		if (vb->floor_logged)
 			dev_info(&vb->vdev->dev,
 				 "the balloon has reached its target of %u MiB\n",

@@ -397,7 +397,9 @@ static unsigned long balloon_step(struct virtio_balloon *vb)
 
 	want = singles - held_singles;
 	if (!want) {
-		balloon_note_shortfall(vb, BALLOON_SHORTFALL_NONE, target);
+		balloon_note_shortfall(vb, held < blocks ?
+				       BALLOON_SHORTFALL_CONTIGUITY :
+				       BALLOON_SHORTFALL_NONE, target);
 		return BALLOON_STEP_DONE;
 	}
 

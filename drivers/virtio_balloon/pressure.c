@@ -33,13 +33,6 @@
 /* Readings that are further apart say nothing of what is going on now. */
 #define BALLOON_READING_OLD_US		(USEC_PER_SEC)
 
-/*
- * The first portion is 16 MiB. The in-tree driver's 1 MiB makes whoever needs
- * some hundred go through as many rounds of futile reclaim.
- */
-#define BALLOON_RELIEF_FIRST \
-	max((unsigned int)(SZ_16M >> PAGE_SHIFT >> pageblock_order), 1U)
-
 #define BALLOON_OOM_NOTIFY_PRIORITY 80
 
 /* Counters since boot; a reading is the difference between two of these. */

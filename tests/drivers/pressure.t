@@ -185,6 +185,71 @@ test_no_floor()
 	hold "$1" stop
 }
 
+# Memory that is free, but in pieces that cannot be moved: the balloon says so,
+# takes single pages, and does not try over and over.
+test_unmovable()
+{
+	local i evacuations
+
+	section "unmovable pages everywhere"
+	guest_exec "$1" 'insmod /lib/modules/$(uname -r)/ballast/kcompactd_test.ko
+		echo 1000000 400 > /sys/kernel/debug/kcompactd_test/pages'
+	snap "$1"
+	evacuations=${B[evacuations]} room=${B[room_made]}
+	ok "unmovable: the balloon gets there" balloon_pages "$1" $((200 * 512))
+	snap "$1"
+	comment "${B[blocks]} blocks, $((B[evacuations] - evacuations))" \
+		"requests to regiond"
+	between "unmovable: with single pages" "${B[singles]}" \
+		$((100 * 512)) $((200 * 512))
+	is "unmovable: and says why" "${B[shortfall_reason]}" contiguity
+	ok "unmovable: in the log, too" guest_exec "$1" \
+		'dmesg | grep -q "in single pages: the guest has no more whole"'
+	is "unmovable: no page cache was dropped for it" \
+		"${B[room_made]}" "$room"
+	for i in {1..20}; do
+		balloon_pages "$1" $(((200 - i) * 512 + i % 2 * 3000))
+	done
+	snap "$1"
+	comment "after 20 more targets:" \
+		"$((B[evacuations] - evacuations)) requests," \
+		"${B[evacuations_deferred]} deferred"
+	between "unmovable: it gave up asking" \
+		$((B[evacuations] - evacuations)) 1 12
+	unharmed unmovable
+	balloon_pages "$1" 0
+	guest_exec "$1" 'rmmod kcompactd_test'
+}
+
+# Memory that is page cache: it is reclaimed. In holes: it is evacuated.
+test_shortage()
+{
+	local room evacuations
+
+	section "want of memory, and of whole blocks"
+	hold "$1" start --mib 500 --pattern regular --keep 1/4 > /dev/null
+	snap "$1"
+	room=${B[room_made]} evacuations=${B[evacuations]}
+	ok "shortage: scattered memory" balloon_pages "$1" \
+		$((B[MemFree] / 2048 * 512 - 100 * 512))
+	snap "$1"
+	is "shortage: is no reason to reclaim" "${B[room_made]}" "$room"
+	isnt "shortage: but to evacuate" "${B[evacuations]}" "$evacuations"
+	ok "shortage: contents are whole" hold "$1" check
+	hold "$1" stop
+	balloon_pages "$1" 0
+	guest_exec "$1" '[ -e /dev/ram0 ]' || return 0
+	guest_exec "$1" 'cat /dev/ram0 > /dev/null'
+	snap "$1"
+	room=${B[room_made]}
+	ok "shortage: page cache" balloon_pages "$1" \
+		$((B[MemFree] / 2048 * 512 + 75 * 512))
+	snap "$1"
+	isnt "shortage: is reclaimed" "${B[room_made]}" "$room"
+	unharmed shortage
+	balloon_pages "$1" 0
+}
+
 [ $# -gt 0 ] || set -- stock ballast debug
 for kernel; do
 	if [ ! -e "$(kernel_path "$kernel" 2>/dev/null)" ]; then
@@ -204,6 +269,9 @@ for kernel; do
 		test_cache a $most
 	fi
 	test_no_floor a $most
+	balloon_pages a 0
+	test_shortage a
+	test_unmovable a
 	finish a
 done
 
