@@ -20,8 +20,8 @@
 #include <linux/workqueue.h>
 
 #include <ballast/regiond.h>
-#include "frag.h"
 #include "decide.h"
+#include "frag.h"
 #include "range.h"
 #include "stats.h"
 
@@ -47,6 +47,7 @@ enum balloon_shortfall {
 	BALLOON_SHORTFALL_ALLOC,	/* no page could be allocated */
 	BALLOON_SHORTFALL_RANGE,	/* it gave blocks back, and waits */
 	BALLOON_SHORTFALL_CONTIGUITY,	/* singles stand in for blocks */
+	BALLOON_SHORTFALL_HUGE,		/* huge pages were wanted */
 };
 
 /*
@@ -55,6 +56,15 @@ enum balloon_shortfall {
  */
 #define BALLOON_RELIEF_FIRST \
 	max((unsigned int)(SZ_16M >> PAGE_SHIFT >> pageblock_order), 1U)
+
+/* Huge pages that the guest could not get: only its own work changes this. */
+struct balloon_huge {
+	struct delayed_work work;
+	struct pressure_relief relief;
+	unsigned int given;		/* blocks below the target */
+	unsigned long seen;		/* of the failures counted */
+	unsigned long last;		/* jiffies of the last ones */
+};
 
 /* The pageblocks of a node that are held, linked by page->lru. */
 struct balloon_node {
@@ -151,6 +161,7 @@ struct virtio_balloon {
 
 	/* Memory that the guest needs back - VIRTIO_BALLOON_F_DEFLATE_ON_OOM */
 	struct balloon_pressure *pressure;
+	struct balloon_huge huge;
 
 	/*
 	 * Free page reporting device. Its queue carries our own ranges, too;
@@ -206,9 +217,10 @@ struct virtio_balloon {
 		unsigned long room_made;	/* pages held for reclaim */
 		unsigned long floor_episodes;
 		unsigned long oom_deflations;
-		unsigned long huge_failures;	/* while blocks were held */
 		unsigned long pressure_readings;
 		unsigned long pressure_deflations;
+		unsigned long huge_deflations;
+		unsigned long huge_failures;	/* while blocks were held */
 	} count;
 	struct dentry *debugfs;
 
@@ -282,13 +294,19 @@ void balloon_note_relief(struct virtio_balloon *vb);
 unsigned long balloon_holdoff(void);
 void balloon_note_range(struct virtio_balloon *vb);
 
+/* pressure.c */
+int balloon_pressure_init(struct virtio_balloon *vb);
+void balloon_pressure_exit(struct virtio_balloon *vb);
+
 /* stats.c */
 unsigned int balloon_collect_stats(struct virtio_balloon *vb);
 void balloon_note_events(struct virtio_balloon *vb);
 void balloon_count_free(struct balloon_free *free);
-/* pressure.c */
-int balloon_pressure_init(struct virtio_balloon *vb);
-void balloon_pressure_exit(struct virtio_balloon *vb);
+
+/* huge.c */
+u32 balloon_huge_given(struct virtio_balloon *vb);
+void balloon_huge_init(struct virtio_balloon *vb);
+void balloon_huge_exit(struct virtio_balloon *vb);
 
 /* debugfs.c */
 void balloon_debugfs_add(struct virtio_balloon *vb);

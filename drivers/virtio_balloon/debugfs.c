@@ -16,6 +16,7 @@ static const char * const shortfall_reason[] = {
 	[BALLOON_SHORTFALL_ALLOC] = "allocation",
 	[BALLOON_SHORTFALL_RANGE] = "range",
 	[BALLOON_SHORTFALL_CONTIGUITY] = "contiguity",
+	[BALLOON_SHORTFALL_HUGE] = "huge",
 };
 
 static int balloon_stats_show(struct seq_file *m, void *v)
@@ -55,9 +56,10 @@ static int balloon_stats_show(struct seq_file *m, void *v)
 	COUNT(room_made);
 	COUNT(floor_episodes);
 	COUNT(oom_deflations);
-	COUNT(huge_failures);
 	COUNT(pressure_readings);
 	COUNT(pressure_deflations);
+	COUNT(huge_deflations);
+	COUNT(huge_failures);
 #undef COUNT
 	return 0;
 }

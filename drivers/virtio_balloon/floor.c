@@ -417,6 +417,8 @@ void balloon_note_shortfall(struct virtio_balloon *vb,
 			"the guest ran out of memory" :
 		 why == BALLOON_SHORTFALL_FLOOR ?
 			"the guest has no more to spare" :
+		 why == BALLOON_SHORTFALL_HUGE ?
+			"the guest could not get huge pages" :
 		 why == BALLOON_SHORTFALL_RANGE ?
 			"memory is wanted as a contiguous range" :
 			"no page could be allocated");

@@ -374,7 +374,8 @@ static void update_balloon_stats_func(struct work_struct *work)
  */
 static unsigned long balloon_step(struct virtio_balloon *vb)
 {
-	u32 target = balloon_target(vb);
+	u32 asked = balloon_target(vb);
+	u32 target = asked - min(asked, balloon_huge_given(vb));
 	bool whole = READ_ONCE(use_blocks);
 	u32 blocks = whole ? target / VIRTIO_BALLOON_PAGES_PER_BLOCK : 0;
 	/* The OOM notifier may release some meanwhile: that is next step's. */
@@ -397,6 +398,11 @@ static unsigned long balloon_step(struct virtio_balloon *vb)
 
 	want = singles - held_singles;
 	if (!want) {
+		if (target < asked) {
+			balloon_note_shortfall(vb, BALLOON_SHORTFALL_HUGE,
+					       asked);
+			return balloon_retry_delay(vb, false);
+		}
 		balloon_note_shortfall(vb, held < blocks ?
 				       BALLOON_SHORTFALL_CONTIGUITY :
 				       BALLOON_SHORTFALL_NONE, target);
@@ -924,6 +930,7 @@ static int virtballoon_probe(struct virtio_device *vdev)
 	device_set_wakeup_capable(&vb->vdev->dev, true);
 
 	virtio_device_ready(vdev);
+	balloon_huge_init(vb);
 	balloon_debugfs_add(vb);
 
 	if (balloon_target(vb))
@@ -985,6 +992,7 @@ static void virtballoon_remove(struct virtio_device *vdev)
 	spin_lock_irq(&vb->stop_update_lock);
 	vb->stop_update = true;
 	spin_unlock_irq(&vb->stop_update_lock);
+	balloon_huge_exit(vb);
 	cancel_delayed_work_sync(&vb->update_balloon_size_work);
 	cancel_work_sync(&vb->update_balloon_stats_work);
 

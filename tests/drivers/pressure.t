@@ -185,6 +185,40 @@ test_no_floor()
 	hold "$1" stop
 }
 
+# Huge pages that the guest could not get: with the parameter, and only then, the
+# balloon stays below its target. Without a floor nothing else makes it do so.
+test_huge()
+{
+	local before n
+
+	section "huge pages are wanted"
+	guest_exec "$1" "echo 0 > $PARAMS/floor_mb"
+	ok "huge: a balloon" balloon_pages "$1" $((300 * 512))
+	try='echo 1000 > /proc/sys/vm/nr_hugepages
+		cat /proc/sys/vm/nr_hugepages
+		echo 0 > /proc/sys/vm/nr_hugepages'
+	n=$(guest_exec "$1" "$try")
+	snap "$1"
+	before=${B[huge_deflations]}
+	comment "$n huge pages, ${B[huge_failures]} failures"
+	isnt "huge: it is counted" "${B[huge_failures]}" 0
+	is "huge: by default the balloon stays" \
+		"${B[actual]} $before" "$((300 * 512)) 0"
+	guest_exec "$1" "echo 64 > $PARAMS/huge_demand_mb"
+	ok "huge: the guest gets most of 32 more" until_guest "$1" 60 \
+		"[ \$($try) -ge $((n + 24)) ]"
+	snap "$1"
+	unharmed huge
+	between "huge: the balloon is smaller, but not by more" \
+		"${B[shortfall]}" $((24 * 512)) $((32 * 512))
+	is "huge: it says why" "${B[shortfall_reason]}" huge
+	ok "huge: later it is as large as it should be" until_guest "$1" 60 \
+		"grep -q \"^shortfall 0\$\" $BALLOON"
+	guest_exec "$1" "echo 0 > $PARAMS/huge_demand_mb
+		echo -1 > $PARAMS/floor_mb"
+	balloon_pages "$1" 0
+}
+
 # Memory that is free, but in pieces that cannot be moved: the balloon says so,
 # takes single pages, and does not try over and over.
 test_unmovable()
@@ -270,6 +304,7 @@ for kernel; do
 	fi
 	test_no_floor a $most
 	balloon_pages a 0
+	test_huge a
 	test_shortage a
 	test_unmovable a
 	finish a
