@@ -39,10 +39,11 @@ struct block_use {
 
 /*
  * Costs that differ by less count as equal, so that neighbours can be emptied
- * together: a run of its own for a block costs about as much as moving some
- * hundred pages.
+ * together. It bounds what is moved beyond the least: of blocks with 64 pages each
+ * at random, 4 % with 16, 16 % with 64. The runs that are saved by more are worth
+ * less than that.
  */
-#define RANK_STEP	64
+#define RANK_STEP	16
 
 u16 rank_cost(const struct block_use *use);
 u32 rank_sort(const u16 *cost, u32 nr_blocks, u32 *order);
