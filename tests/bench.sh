@@ -7,7 +7,8 @@
 # what a row is compared with (virtio-mem, a guest without a balloon).
 #
 # tests/bench.sh [CASE...]: only these cases: fpr idle shrink thp steps stress
-# oom. BENCH_QUICK=1: one pattern, one seed.
+# oom. BENCH_QUICK=1: one pattern, one seed. BENCH_COLUMNS="stock all": only
+# these columns.
 
 set -eu
 HERE=$(cd "$(dirname "$0")" && pwd)
@@ -66,6 +67,9 @@ kcompactd_ms()
 			END { print n * 10 }"'
 }
 
+# cpu_share MS SECONDS: per cent of the guest's CPU time; it has two.
+cpu_share() { awk "BEGIN { printf \"%.2f\", $1 / 10 / 2 / $2 }"; }
+
 mem_free_mib()
 {
 	guest_exec "$1" "awk '/^MemFree/ { print int(\$2 / 1024) }' \
@@ -97,7 +101,7 @@ fpr()
 	put fpr_returned_share "$column" "$setting" "$share"
 	put fpr_moves "$column" "$setting" "$moves"
 	put packing_cpu_share "$column" "$setting" \
-		"$(awk "BEGIN { printf \"%.2f\", $cpu / 10 / $FPR_SECONDS }")"
+		"$(cpu_share $cpu $FPR_SECONDS)"
 	progress "$share % of $free MiB free are the host's, $moves moves," \
 		"kcompactd $cpu ms"
 	finish f "$column" "$FPR_ROWS"
@@ -116,7 +120,7 @@ idle()
 	sleep $seconds
 	cpu=$(($(kcompactd_ms d) - cpu))
 	put packing_idle "$column" none \
-		"$(awk "BEGIN { printf \"%.2f\", $cpu / 10 / $seconds }")"
+		"$(cpu_share $cpu $seconds)"
 	progress "kcompactd $cpu ms in $seconds s"
 	finish d "$column" packing_cpu_share
 }
@@ -311,6 +315,9 @@ growth()
 # --- the plan: all columns in each round, so that what else the machine does
 # hits all of them
 
+# wanted COLUMN
+wanted() { [[ " ${BENCH_COLUMNS:-$1} " = *" $1 "* ]]; }
+
 # each_hole FUNCTION "ROWS" COLUMN...: for the plan's ways to fragment
 each_hole()
 {
@@ -319,6 +326,7 @@ each_hole()
 	shift 2
 	for hole in $PLAN; do
 		for column; do
+			wanted "$column" || continue
 			attempt "$function, $column, ${hole//:/ }" "$rows" \
 				"$function" "$column" ${hole//:/ }
 		done
@@ -337,6 +345,7 @@ each()
 	function=$2 rows=$3
 	shift 3
 	for column in "${columns[@]}"; do
+		wanted "$column" || continue
 		attempt "$function, $column${*:+, $*}" "$rows" "$function" \
 			"$column" "$@"
 	done
@@ -434,11 +443,12 @@ spread()
 # setting of each column; what is worst is the largest or smallest.
 worst_row()
 {
-	local name=$1 unit=$2 goal=$3 condition=$4 side=$5 note=$6
+	local name=$1 unit=$2 goal=$3 condition=$4 side=$5 note=$6 all
 
 	shift 6
+	all=$(spread "$name" stock by_hand modules all)
 	row "$name" "$unit" "$goal" "$condition" \
-		"${note:+$note; }$(spread "$name" stock by_hand modules all)" \
+		"$note${note:+${all:+; }}$all" \
 		stock="$(worst "$name" "$side" stock)" \
 		by_hand="$(worst "$name" "$side" by_hand)" \
 		modules="$(worst "$name" "$side" modules)" \
@@ -463,8 +473,8 @@ table_packing()
 	idle=$(worst packing_idle max all)
 	worst_row packing_cpu_share % "<= 2 all; 0 if nothing can be won" \
 		"(.all // 99) <= 2 and ${idle:-99} == 0" max \
-		"kcompactd, of a CPU; when nothing can be won: $(spread \
-			packing_idle by_hand modules all)" reference=
+		"kcompactd, of the guest's CPU time in these seconds; when \
+nothing can be won: $(spread packing_idle by_hand modules all)" reference=
 }
 
 table_shrink()
@@ -554,7 +564,7 @@ done | jq -R 'split("\t") | {name: .[0], column: .[1], setting: .[2],
 	value: (.[3] | tonumber)}' > "$RUN/runs"
 
 json=$OUT/bench.json
-[ $# = 0 ] || json=$OUT/bench-partial.json
+[ -z "$*${BENCH_COLUMNS:-}" ] || json=$OUT/bench-partial.json
 [ -z "$QUICK" ] || json=$OUT/bench-quick.json
 write_json "$json" runs "$RUN/runs"
 summary "$json" unit stock by_hand modules all reference

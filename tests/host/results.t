@@ -36,6 +36,8 @@ row short % ">= 2" ".all >= 2" "" stock=3 all=1.5
 is "a row that is not" "$(verdict short)" false
 row idle % ">= 2" "(.all // 0) >= 2" "" stock= all=
 is "a row without figures" "$(verdict idle)" null
+row alone % ">= 2" ".all >= 2" "" stock= all= reference=1
+is "but for what it is compared with" "$(verdict alone)" null
 bad spoilt "contents changed"
 row spoilt % ">= 2" ".all >= 2" note stock=3 all=5
 is "good figures, but something went wrong" "$(verdict spoilt)" false
@@ -55,11 +57,11 @@ is "and the row tells of both" "$(verdict luck) $(verdict luck note)" \
 echo '{"a": 1}' > "$RUN/more"
 write_json "$RUN/all.json" more "$RUN/more"
 is "the file" "$(jq -c '[.accelerator, .more[0].a, (.rows | length)]' \
-	"$RUN/all.json")" '["none",1,5]'
+	"$RUN/all.json")" '["none",1,6]'
 rc=0
 out=$(summary "$RUN/all.json" unit stock all) || rc=$?
 is "the verdict over all" "$rc $(grep '^verdict' <<< "$out" | cut -d '(' -f 1)" \
-	"1 verdict: FAIL: short, spoilt; not run: idle "
+	"1 verdict: FAIL: short, spoilt; not run: idle, alone "
 is "a line of the table" "$(grep '^good ' <<< "$out" | tr -s ' ')" \
 	"good % - 1.5 >= 1 PASS"
 done_testing

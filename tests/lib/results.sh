@@ -251,7 +251,7 @@ below_use()
 
 # row NAME UNIT GOAL "CONDITION" NOTE COLUMN=VALUE...: a value that is missing is
 # null. The condition is jq's, over .COLUMN; a value that it needs and that is
-# missing makes it false.
+# missing makes it false. What the others are compared with is .reference.
 row()
 {
 	local missing='' trouble='' name=$1 unit=$2 goal=$3 condition=$4 note=$5
@@ -268,7 +268,7 @@ row()
 			.value |= if . == "" then null else tonumber end] |
 			from_entries) as $columns |
 		{name: $name, unit: $unit} + $columns + {goal: $goal} |
-		.ok = if $columns | all(. == null)
+		.ok = if $columns | del(.reference) | all(. == null)
 			then null else ($bad == "" and ('"$condition"')) end |
 		.note = ([$note, $bad, $missing] | map(select(. != "")) |
 			join("; "))' "$@" >> "$ROWS"
