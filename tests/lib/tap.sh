@@ -96,6 +96,7 @@ include()
 
 done_testing()
 {
+	# shellcheck disable=SC2034 # for guests_end in test.sh
 	tap_done=1
 	echo "1..$tap_n"
 	[ $tap_failed = 0 ] || exit 1
