@@ -249,6 +249,9 @@ static bool page_can_be_marked(struct page *page)
  * is back: all that they look at has to be there already. The reference that
  * the driver holds goes with the mark: to the new page when it is migrated.
  *
+ * A page of higher order is refused if it is a compound one. Allocated without
+ * __GFP_COMP its first page looks like a single one: split_page() it before.
+ *
  * Context: Any context but hard interrupts and NMI; spinlocks may be held, if
  * the callbacks only try to get them or if they are taken inside the page lock.
  * Return: 0, or, and nothing has changed: -EINVAL for what is no mapping of a
@@ -359,6 +362,11 @@ int driver_pages_unmark(struct address_space *mapping, struct page *page)
 }
 EXPORT_SYMBOL_GPL(driver_pages_unmark);
 
+static bool may_sleep(void)
+{
+	return !preempt_count() && !irqs_disabled();
+}
+
 static void driver_mapping_idle(struct percpu_ref *users)
 {
 	complete_all(&container_of(users, struct driver_mapping, users)->idle);
@@ -374,19 +382,23 @@ static void driver_mapping_idle(struct percpu_ref *users)
  * unmarks them. Calling it again does no harm.
  *
  * Context: Process context, may sleep.
+ * Return: 0, or, and nothing has changed: -EINVAL for what is no mapping of a
+ * driver's, -EWOULDBLOCK from atomic context.
  */
-void driver_pages_stop(struct address_space *mapping)
+int driver_pages_stop(struct address_space *mapping)
 {
 	struct driver_mapping *dm;
 
-	might_sleep();
+	if (!may_sleep())
+		return -EWOULDBLOCK;
 	if (!is_driver_mapping(mapping))
-		return;
+		return -EINVAL;
 
 	dm = to_driver_mapping(mapping);
 	if (!test_and_set_bit(0, &dm->stopped))
 		percpu_ref_kill(&dm->users);
 	wait_for_completion(&dm->idle);
+	return 0;
 }
 EXPORT_SYMBOL_GPL(driver_pages_stop);
 
@@ -411,11 +423,6 @@ static bool name_is_taken(const char *name)
 			return true;
 	}
 	return false;
-}
-
-static bool may_sleep(void)
-{
-	return !preempt_count() && !irqs_disabled();
 }
 
 static void driver_mapping_free(struct driver_mapping *dm)

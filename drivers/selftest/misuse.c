@@ -326,9 +326,18 @@ static void misuse_unregister(void)
 	preempt_enable();
 	if (IS_ENABLED(CONFIG_PREEMPT_COUNT))
 		is("unregister: in atomic context", err, -EWOULDBLOCK);
-	driver_pages_stop(mapping);
-	driver_pages_stop(mapping);
-	is("stop: twice, and the page is still marked", marked(mapping), 1);
+	preempt_disable();
+	err = driver_pages_stop(mapping);
+	preempt_enable();
+	if (IS_ENABLED(CONFIG_PREEMPT_COUNT))
+		is("stop: in atomic context", err, -EWOULDBLOCK);
+	is("stop: and then the page can be isolated as before",
+	   driver_pages_test_isolate(page, MIGRATE_SYNC), true);
+	driver_pages_test_putback(page, MIGRATE_SYNC);
+	is("stop: what is no mapping", driver_pages_stop(NULL), -EINVAL);
+	is("stop", driver_pages_stop(mapping), 0);
+	is("stop: twice", driver_pages_stop(mapping), 0);
+	is("stop: the page is still marked", marked(mapping), 1);
 	is("stop: it can't be isolated",
 	   driver_pages_test_isolate(page, MIGRATE_SYNC), false);
 	is("unregister: pages are marked", driver_pages_unregister(mapping),

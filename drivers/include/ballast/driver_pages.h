@@ -75,7 +75,8 @@ struct page;
  * A callback may be entered from an allocation, even one of the driver's own:
  * direct compaction does that. So it must not take a lock under which the
  * driver allocates memory that can be waited for (GFP_KERNEL), nor allocate
- * such memory itself. Lockdep knows about this, as it does for reclaim.
+ * such memory itself. Lockdep knows about this, as it does for reclaim; so it
+ * does not see that GFP_NOFS is no way out: that compacts, too. GFP_NOIO does not.
  *
  * Fields of struct page: page->mapping is never the driver's. page->lru is the
  * driver's but between a true @isolate and the end of @migrate or @putback
@@ -115,7 +116,7 @@ int driver_pages_mark(struct address_space *mapping, struct page *page);
 int driver_pages_unmark(struct address_space *mapping, struct page *page);
 int driver_pages_unmark_locked(struct address_space *mapping,
 			       struct page *page);
-void driver_pages_stop(struct address_space *mapping);
+int driver_pages_stop(struct address_space *mapping);
 int driver_pages_unregister(struct address_space *mapping);
 
 /**
