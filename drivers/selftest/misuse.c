@@ -13,6 +13,7 @@
 #include <linux/kthread.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/page_ref.h>
 #include <linux/pagemap.h>
 #include <linux/seq_file.h>
 #include <linux/shmem_fs.h>
@@ -210,6 +211,14 @@ static void misuse_pages(struct address_space *mapping,
 		-EINVAL);
 	refuses("mark: the second half of a page of order 1", mapping,
 		large + 1, driver_pages_mark, -EINVAL);
+	is("a page that nobody holds", page_ref_freeze(page, 1), true);
+	refuses("mark: a page that nobody holds", mapping, page,
+		driver_pages_mark, -EINVAL);
+	page_ref_unfreeze(page, 1);
+	__SetPageTable(page);
+	refuses("mark: a page table", mapping, page, driver_pages_mark,
+		-EINVAL);
+	__ClearPageTable(page);
 	refuses("mark: a slab page", mapping, virt_to_head_page(object),
 		driver_pages_mark, -EINVAL);
 	refuses("mark: a reserved page", mapping, ZERO_PAGE(0),
