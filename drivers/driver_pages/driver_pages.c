@@ -145,6 +145,9 @@ bool driver_page_isolate(struct address_space *mapping, struct page *page,
 	struct driver_mapping *dm = to_driver_mapping(mapping);
 	bool ret = true;
 
+	/* What it holds can't be read any more; the driver may not know yet. */
+	if (PageHWPoison(page))
+		return false;
 	if (!percpu_ref_tryget_live(&dm->users))
 		return false;
 
