@@ -18,8 +18,8 @@
  * the balloon gets in a moment.
  *
  * Locks: page lock > held_lock in the callbacks, balloon lock > held_lock
- * where pages are taken and released. Who has the balloon lock only tries to get
- * a page lock, and the callbacks only try to get the balloon lock.
+ * where pages are taken and released. The migrate callbacks take the balloon lock
+ * inside the page lock; who has the balloon lock only tries to get a page lock.
  */
 #include <linux/gfp.h>
 #include <linux/mm.h>
@@ -284,12 +284,17 @@ static int virtballoon_migrate(struct address_space *mapping, struct page *dst,
 {
 	struct virtio_balloon *vb = driver_pages_private(mapping);
 
+	if (mode == MIGRATE_ASYNC)
+		return -EAGAIN;
 	/*
 	 * In order to avoid lock contention while migrating pages concurrently
-	 * to inflation or deflation we just give up the balloon_lock this
-	 * turn, as it is easier to retry the page migration later.
+	 * to inflation or deflation compaction just gives up this turn, as it
+	 * is easier to retry the page migration later. Who wants just this range
+	 * has no other one to turn to meanwhile, and waits.
 	 */
-	if (mode == MIGRATE_ASYNC || !mutex_trylock(&vb->balloon_lock))
+	if (mode == MIGRATE_SYNC)
+		mutex_lock(&vb->balloon_lock);
+	else if (!mutex_trylock(&vb->balloon_lock))
 		return -EAGAIN;
 
 	if (single_is_absorbed(vb, src))
