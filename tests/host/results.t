@@ -64,4 +64,11 @@ is "the verdict over all" "$rc $(grep '^verdict' <<< "$out" | cut -d '(' -f 1)" 
 	"1 verdict: FAIL: short, spoilt; not run: idle, alone "
 is "a line of the table" "$(grep '^good ' <<< "$out" | tr -s ' ')" \
 	"good % - 1.5 >= 1 PASS"
+row_idle=$(grep '"idle"' "$ROWS")
+echo "$row_idle" > "$ROWS"
+write_json "$RUN/idle.json" more "$RUN/more"
+rc=0
+out=$(summary "$RUN/idle.json" all) || rc=$?
+is "nothing ran" "$rc $(grep '^verdict' <<< "$out" | cut -d '(' -f 1)" \
+	"1 verdict: NOTHING RAN; not run: idle "
 done_testing

@@ -285,10 +285,10 @@ write_json()
 }
 
 # summary JSON COLUMN...: the table, the notes and the verdict. Fails if a row
-# does.
+# does, or if there is nothing to judge.
 summary()
 {
-	local json=$1 failed idle
+	local json=$1 failed idle verdict
 
 	shift
 	say
@@ -303,8 +303,9 @@ summary()
 	say
 	names() { jq -r "[.rows[] | select(.ok == $1) | .name] |
 		join(\", \")" "$json"; }
-	failed=$(names false) idle=$(names null)
-	say "verdict: $([ -z "$failed" ] && echo PASS || echo "FAIL: $failed")\
-${idle:+; not run: $idle} (${json#"$TOP"/}, $SECONDS s)"
-	[ -z "$failed" ]
+	failed=$(names false) idle=$(names null) verdict=PASS
+	[ -n "$(names true)" ] || verdict="NOTHING RAN"
+	[ -z "$failed" ] || verdict="FAIL: $failed"
+	say "verdict: $verdict${idle:+; not run: $idle} (${json#"$TOP"/}, $SECONDS s)"
+	[ "$verdict" = PASS ]
 }
