@@ -71,6 +71,8 @@ libvirt_outer_end()
 		done
 	fi
 	hugepages_release "$(cat "$RUN/hugepages" 2>/dev/null || echo 0)"
+	# Large, and of no use to anybody who looks for a fault.
+	rm -f "$RUN"/*.disk
 	if [ $rc = 0 ] && [ -z "${BALLAST_KEEP:-}" ]; then
 		rm -rf "$RUN"
 	else
