@@ -443,7 +443,7 @@ spread()
 					print ""
 				}'
 		done
-	done | paste -sd, | sed 's/,/, /g'
+	done | paste -sd '|' | sed 's/|/, /g'
 }
 
 # worst_row NAME UNIT GOAL CONDITION max|min NOTE [COLUMN=VALUE...]: the worst
