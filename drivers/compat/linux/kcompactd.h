@@ -10,6 +10,7 @@
 #define _COMPAT_LINUX_KCOMPACTD_H
 
 #include <linux/errno.h>
+#include <linux/types.h>
 
 struct kcompactd_request {
 	int nid;
@@ -17,6 +18,8 @@ struct kcompactd_request {
 	unsigned long nr_blocks;
 	unsigned long deadline;
 	unsigned long made;
+	unsigned long moved;
+	u64 cpu_ns;
 	int err;
 };
 
