@@ -72,6 +72,43 @@ struct balloon_node {
 	struct list_head fresh;		/* that will be so soon */
 };
 
+/* Why scattered free memory is not packed. */
+enum balloon_pack_reason {
+	BALLOON_PACK_NONE,		/* it is */
+	BALLOON_PACK_OFF,		/* not wanted, or no reporting */
+	BALLOON_PACK_UNSUPPORTED,	/* by the kernel */
+	BALLOON_PACK_LITTLE,		/* there is not enough of it */
+	BALLOON_PACK_FUTILE,		/* nothing has changed since last time */
+	BALLOON_PACK_BUDGET,		/* it has cost enough CPU time */
+	BALLOON_PACK_PRESSURE,		/* the guest reclaims or swaps */
+	BALLOON_PACK_BALLOON,		/* the balloon is not at its target */
+	BALLOON_PACK_BUSY,		/* kcompactd can't do it now */
+};
+
+/* Only the work changes these, see pack.c. Memory is in pages of PAGE_SIZE. */
+struct balloon_pack {
+	struct delayed_work work;
+	enum balloon_pack_reason reason;
+	int nid;			/* at work on it; NUMA_NO_NODE: no pass */
+	unsigned int deferred;		/* requests, one after the other */
+	unsigned long scattered;	/* free memory, at the last look */
+	unsigned long end_scattered;	/* at the end of the last pass */
+	unsigned long end_free;		/* and all free memory */
+	unsigned long events;		/* signs of pressure, so far */
+	unsigned long quiet_at;		/* jiffies when they are forgotten */
+	u64 saved_at;			/* when the budget was counted */
+	s64 saved_ns;			/* CPU time that may be used */
+	unsigned long vm_events[NR_VM_EVENT_ITEMS];
+
+	/* Since probe, for debugfs */
+	unsigned long looks;
+	unsigned long passes;
+	unsigned long asked;		/* blocks */
+	unsigned long made;		/* blocks */
+	unsigned long moved;
+	u64 cpu_ns;
+};
+
 struct virtio_balloon {
 	struct virtio_device *vdev;
 	struct virtqueue *inflate_vq, *deflate_vq, *stats_vq, *free_page_vq;
@@ -196,6 +233,8 @@ struct virtio_balloon {
 	bool range_given;
 	u32 told;			/* the host's idea of our size */
 
+	struct balloon_pack pack;
+
 	/* Since probe, for debugfs */
 	struct {
 		unsigned long ranges_sent;
@@ -307,6 +346,15 @@ void balloon_count_free(struct balloon_free *free);
 u32 balloon_huge_given(struct virtio_balloon *vb);
 void balloon_huge_init(struct virtio_balloon *vb);
 void balloon_huge_exit(struct virtio_balloon *vb);
+
+/* pack.c */
+void balloon_pack_init(struct virtio_balloon *vb);
+void balloon_pack_start(struct virtio_balloon *vb);
+void balloon_pack_stop(struct virtio_balloon *vb);
+
+/* proactiveness.c */
+void balloon_proactiveness_start(struct device *dev);
+void balloon_proactiveness_exit(void);
 
 /* debugfs.c */
 void balloon_debugfs_add(struct virtio_balloon *vb);

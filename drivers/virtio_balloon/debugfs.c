@@ -19,6 +19,18 @@ static const char * const shortfall_reason[] = {
 	[BALLOON_SHORTFALL_HUGE] = "huge",
 };
 
+static const char * const pack_reason[] = {
+	[BALLOON_PACK_NONE] = "none",
+	[BALLOON_PACK_OFF] = "off",
+	[BALLOON_PACK_UNSUPPORTED] = "unsupported",
+	[BALLOON_PACK_LITTLE] = "little",
+	[BALLOON_PACK_FUTILE] = "futile",
+	[BALLOON_PACK_BUDGET] = "budget",
+	[BALLOON_PACK_PRESSURE] = "pressure",
+	[BALLOON_PACK_BALLOON] = "balloon",
+	[BALLOON_PACK_BUSY] = "busy",
+};
+
 static int balloon_stats_show(struct seq_file *m, void *v)
 {
 	struct virtio_balloon *vb = m->private;
@@ -61,6 +73,18 @@ static int balloon_stats_show(struct seq_file *m, void *v)
 	COUNT(huge_deflations);
 	COUNT(huge_failures);
 #undef COUNT
+	seq_printf(m, "pack_reason %s\n", pack_reason[READ_ONCE(vb->pack.reason)]);
+	seq_printf(m, "pack_scattered %lu\n", vb->pack.scattered *
+		   VIRTIO_BALLOON_PAGES_PER_PAGE);
+	seq_printf(m, "pack_looks %lu\n", vb->pack.looks);
+	seq_printf(m, "pack_passes %lu\n", vb->pack.passes);
+	seq_printf(m, "pack_blocks_asked %lu\n", vb->pack.asked);
+	seq_printf(m, "pack_blocks_made %lu\n", vb->pack.made);
+	seq_printf(m, "pack_pages_moved %lu\n", vb->pack.moved);
+	seq_printf(m, "pack_cpu_ms %llu\n",
+		   div_u64(vb->pack.cpu_ns, NSEC_PER_MSEC));
+	seq_printf(m, "pack_cpu_saved_ms %lld\n",
+		   div_s64(vb->pack.saved_ns, NSEC_PER_MSEC));
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(balloon_stats);

@@ -824,6 +824,7 @@ static int virtballoon_probe(struct virtio_device *vdev)
 	INIT_WORK(&vb->update_balloon_stats_work, update_balloon_stats_func);
 	INIT_DELAYED_WORK(&vb->update_balloon_size_work,
 			  update_balloon_size_func);
+	balloon_pack_init(vb);
 	spin_lock_init(&vb->stop_update_lock);
 	spin_lock_init(&vb->wakeup_lock);
 	mutex_init(&vb->balloon_lock);
@@ -935,6 +936,7 @@ static int virtballoon_probe(struct virtio_device *vdev)
 
 	if (balloon_target(vb))
 		virtballoon_changed(vdev);
+	balloon_pack_start(vb);
 	return 0;
 
 out_pressure_exit:
@@ -984,6 +986,7 @@ static void virtballoon_remove(struct virtio_device *vdev)
 	struct virtio_balloon *vb = vdev->priv;
 
 	balloon_debugfs_remove(vb);
+	balloon_pack_stop(vb);
 	if (virtio_has_feature(vb->vdev, VIRTIO_BALLOON_F_REPORTING))
 		page_reporting_unregister(&vb->pr_dev_info);
 	balloon_pressure_exit(vb);
@@ -1107,6 +1110,7 @@ module_init(virtballoon_init);
 static void __exit virtballoon_exit(void)
 {
 	unregister_virtio_driver(&virtio_balloon_driver);
+	balloon_proactiveness_exit();
 	balloon_debugfs_exit();
 }
 module_exit(virtballoon_exit);
