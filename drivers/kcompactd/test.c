@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * For tests/drivers/kcompactd.t: requests to kcompactd, and what makes it, or
+ * For tests/cooperation/kcompactd.t: requests to kcompactd, and what makes it, or
  * keeps it from, working. In /sys/kernel/debug/kcompactd_test:
  *
  *   ask0 ask1 ask2	write "NODE ORDER BLOCKS MS" to ask, "cancel" to cancel;
