@@ -187,6 +187,8 @@ test_fragmentation_event()
 		compaction/mm_compaction_wakeup_kcompactd
 	wake=$(daemon "$1" wake)
 	test_file "$1" pages 20000
+	# With them in every block the trace could not be opened: an order of 3.
+	test_file "$1" pages 0
 	isnt "event: there was one" "$(trace "$1" \
 		'extfrag: .*alloc_migratetype=0 fallback_migratetype=1')" 0
 	ok "event: kswapd wakes kcompactd" until_traced "$1" \
@@ -229,8 +231,9 @@ test_after_kswapd()
 	test_file "$1" kswapd 0
 	is "kswapd: when it sleeps, all are served" "$(for i in 0 1 2; do
 		answer "$1" $i | cut -d ' ' -f 1; done | paste -sd ' ')" "0 0 0"
-	# One for them, and one for the allocation that woke kswapd.
-	between "kswapd: in one run" "$(trace "$1" 'kcompactd_wake:')" 1 2
+	# One for them, which may have to give way to the one for the allocation
+	# that woke kswapd.
+	between "kswapd: in one run" "$(trace "$1" 'kcompactd_wake:')" 1 3
 	defragment "$1"
 }
 
