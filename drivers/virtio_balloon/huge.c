@@ -40,7 +40,7 @@ static void huge_work(struct work_struct *work)
 	unsigned int given = huge->given, limit = huge_limit();
 	unsigned long failures;
 
-	if (limit && READ_ONCE(vb->num_blocks))
+	if (READ_ONCE(vb->num_blocks))
 		balloon_note_events(vb);
 	failures = vb->count.huge_failures - huge->seen;
 	huge->seen += failures;
