@@ -14,13 +14,16 @@ PARAMS=/sys/module/virtio_balloon/parameters
 
 section() { comment "$SECONDS s: $*"; }
 
-# Free MiB of node 0 and node 1, into FREE0 and FREE1.
-free()
+# MiB of node 0 and node 1: free, into FREE0 and FREE1; and all that is not in the
+# balloon, into ALL0 and ALL1.
+nodes()
 {
-	read -r FREE0 FREE1 < <(guest_exec "$1" "sed -n 's/.*MemFree: *\([0-9]*\) .*/\1/p' \
+	read -r ALL0 FREE0 ALL1 FREE1 < <(guest_exec "$1" "sed -nE \
+		's/.*Mem(Total|Free): *([0-9]*) .*/\2/p' \
 		/sys/devices/system/node/node[01]/meminfo" | paste -sd ' ')
 	FREE0=$((FREE0 / 1024)) FREE1=$((FREE1 / 1024))
-	comment "free: $FREE0 and $FREE1 MiB"
+	ALL0=$((ALL0 / 1024)) ALL1=$((ALL1 / 1024))
+	comment "free: $FREE0 of $ALL0 and $FREE1 of $ALL1 MiB"
 }
 
 # A process that has 400 MiB of node 1.
@@ -45,16 +48,16 @@ test_proportion()
 	local all0 all1 had0 had1
 
 	section "in proportion"
-	free "$1"
-	all0=$FREE0 all1=$FREE1
+	nodes "$1"
+	all0=$ALL0 all1=$ALL1
 	lopsided "$1"
-	free "$1"
+	nodes "$1"
 	had0=$FREE0 had1=$FREE1
 	between "proportion: one node has less to spare" "$had1" 0 \
 		$((had0 * 3 / 4))
 	ok "proportion: half of it, and 5 pages" balloon_pages "$1" \
 		$(((had0 + had1) / 4 * 512 + 5))
-	free "$1"
+	nodes "$1"
 	between "proportion: node 0 has given half" "$FREE0" \
 		$((had0 / 2 - 30)) $((had0 / 2 + 30))
 	between "proportion: and so has node 1" "$FREE1" \
@@ -62,22 +65,19 @@ test_proportion()
 	ok "proportion: contents are whole" whole "$1"
 
 	# Where least is free, it is needed most.
-	had0=$FREE0 had1=$FREE1
+	had0=$ALL0 had1=$ALL1
 	ok "proportion: 100 MiB go back" balloon_pages "$1" \
 		$(($(guest_exec "$1" 'sed -n "s/^actual //p" \
 			/sys/kernel/debug/virtio_balloon/*') - 50 * 512))
-	free "$1"
-	between "proportion: to node 1" $((FREE1 - had1)) 80 110
-	between "proportion: not to node 0" $((FREE0 - had0)) -20 20
+	nodes "$1"
+	between "proportion: to node 1" $((ALL1 - had1)) 99 101
+	is "proportion: not to node 0" "$ALL0" "$had0"
 	balloon_pages "$1" 0
 	guest_exec "$1" 'kill $(cat /run/one.pid)
 		until ! kill -0 $(cat /run/one.pid) 2>/dev/null; do usleep 20000
 		done; rm -f /run/one.*'
-	free "$1"
-	between "proportion: all of node 0 is back" "$FREE0" \
-		$((all0 - 30)) $((all0 + 30))
-	between "proportion: and of node 1" "$FREE1" \
-		$((all1 - 30)) $((all1 + 30))
+	nodes "$1"
+	is "proportion: all is back" "$ALL0 $ALL1" "$all0 $all1"
 }
 
 test_chosen()
@@ -91,22 +91,22 @@ test_chosen()
 	no() { ! "$@"; }
 	ok "chosen: what is none is refused" no \
 		guest_exec "$1" "echo none > $PARAMS/nodes"
-	free "$1"
-	had0=$FREE0 had1=$FREE1
+	nodes "$1"
+	had0=$ALL0 had1=$ALL1
 	hold "$1" start --mib 600 --pattern regular --keep 1/4 > /dev/null
 	ok "chosen: a balloon" balloon_pages "$1" $((200 * 512 + 5))
 	ok "chosen: contents are whole" hold "$1" check
 	hold "$1" stop
-	free "$1"
-	between "chosen: all of it from node 1" $((had1 - FREE1)) 370 430
-	between "chosen: none from node 0" $((had0 - FREE0)) -30 30
+	nodes "$1"
+	between "chosen: all of it from node 1" $((had1 - ALL1)) 400 401
+	is "chosen: none from node 0" "$ALL0" "$had0"
 	# More than it has: the other one is not asked.
 	setmem "$1" 300
 	ok "chosen: no more than node 1 has" until_guest "$1" 60 \
 		'grep -qE "^shortfall_reason (floor|allocation)" \
 			/sys/kernel/debug/virtio_balloon/*'
-	free "$1"
-	between "chosen: still none from node 0" $((had0 - FREE0)) -30 60
+	nodes "$1"
+	is "chosen: still none from node 0" "$ALL0" "$had0"
 	snap "$1"
 	is "chosen: no process was killed" "${B[oom_kill]}" 0
 	guest_exec "$1" "echo 0-1 > $PARAMS/nodes"
