@@ -121,7 +121,7 @@ test_last_zone()
 	isnt "last zone: so has the one before" \
 		"$(trace "$1" 'kcompactd0.*zone=DMA32')" 0
 	between "last zone: blocks are made in it" \
-		"$(free_blocks "$1" Movable)" 80 1000
+		"$(free_blocks "$1" Movable)" 40 1000
 	is "last zone: more is not to be had" "${made% *}" EBUSY
 	between "last zone: nearly all was made" "${made#* }" \
 		$((MIB * 3 / 8 * 7 / 10)) 1000
@@ -244,14 +244,23 @@ test_cancel()
 
 	section "cancelled on the way"
 	fragment "$1"
-	# pgmigrate_success counts as it goes, compact_* at the end of a run.
+	# pgmigrate_success counts as it goes, compact_* at the end of a run. What
+	# was done before may have put compaction off: then it is asked again.
 	said=$(guest_exec "$1" "cd $DIR
 		moved() { sed -n 's/^pgmigrate_success //p' /proc/vmstat; }
 		was=\$(moved)
-		echo 0 9 100000 600000 > ask0
-		until [ \$((\$(moved) - was)) -gt 1000 ]; do :; done
+		until [ \$((\$(moved) - was)) -gt 1000 ]; do
+			echo 0 9 100000 600000 > ask0
+			rm -f /run/answer
+			{ cat ask0 > /run/an; mv /run/an /run/answer; } &
+			until [ \$((\$(moved) - was)) -gt 1000 ]; do
+				[ ! -e /run/answer ] || break
+			done
+			! grep -qv EAGAIN /run/answer 2>/dev/null || break
+		done
 		echo cancel > ask0
-		cat ask0")
+		wait
+		cat /run/answer")
 	is "cancel: it is" "${said% *}" ECANCELED
 	between "cancel: blocks were made, but not all" "${said#* }" 1 \
 		$((MIB / 4))
