@@ -87,9 +87,14 @@ test_empty()
 	local at got mib
 
 	section "emptied, and left free"
-	for mib in 2 16 $MEMORY_BLOCK; do
+	for mib in 2 16 32 $MEMORY_BLOCK; do
 		guest_exec "$1" "echo $mib > $SIZE"
 		at=$(region "$1" "!u && !b && f < n && n == $mib * 256")
+		# The kernel's own pages may be in all of the large ones.
+		if [ -z "$at" ] && [ "$mib" = "$MEMORY_BLOCK" ]; then
+			skip "empty, $mib MiB" "none without unmovable pages"
+			continue
+		fi
 		isnt "empty, $mib MiB: there is one that can be" "$at" ""
 		comment "$at: $(pages_of "$1" "$at")"
 		got=$(empty "$1" "$at")
