@@ -300,8 +300,9 @@ test_torture()
 		2)	said=$(guest_exec "$1" "cat $KIT/misuse") ;;
 		*)	said=$(kit "$1" "sample busy moves=$((RANDOM))") ;;
 		esac
-		if grep -A2 '^not' <<< "$said"; then
+		if grep -q '^not' <<< "$said"; then
 			bad=$((bad + 1))
+			comment "round $rounds: $(grep -A2 '^not' <<< "$said")"
 		fi
 		fw_quiet "$1"
 		if [ "$(guest_exec "$1" "cat $SAMPLE")" != "idle $pages bad 0" ] ||
