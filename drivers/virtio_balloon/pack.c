@@ -19,8 +19,8 @@
  *  - when nothing more was to be made, it is not tried again before free memory,
  *    or the part of it that is scattered, has changed noticeably
  *
- * kcompactd moves about as few pages as possible: where blocks are evenly filled
- * it makes no difference which of them are emptied.
+ * kcompactd empties blocks from the zone's start, not the cheapest: where they are
+ * about evenly filled, which is where this matters, it is much the same.
  */
 #include <linux/jiffies.h>
 #include <linux/kcompactd.h>

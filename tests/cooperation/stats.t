@@ -21,7 +21,7 @@ PSI="psi-memory-full psi-memory-some"
 SPECIFIED="swap-(in|out)|(major|minor)-faults|(free|total|available)-memory"
 SPECIFIED+="|disk-caches|htlb-pg(alloc|fail)|oom-kills|alloc-stalls"
 SPECIFIED+="|(async|direct)-(scans|reclaims)"
-REASONS=(none floor pressure allocation range)
+REASONS=(none floor pressure allocation range contiguity huge)
 
 section() { comment "$SECONDS s: $*"; }
 
