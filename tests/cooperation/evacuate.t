@@ -129,7 +129,7 @@ for kernel in "${kernels[@]}"; do
 	fi
 	comment "kernel: $kernel"
 	guest_start a --kernel $kernel --qemu patched --balloon ballast \
-		--mem 2048 --fpr on
+		--mem 2048 --fpr on --params pack_cpu=0
 	snap a
 	TOTAL=${B[MemTotal]}
 	# What kcompactd moves at the same time is not counted.
@@ -140,7 +140,7 @@ for kernel in "${kernels[@]}"; do
 	finish a
 
 	guest_start b --kernel $kernel --qemu patched --balloon ballast \
-		--mem 2048 --fpr on --nodes 2
+		--mem 2048 --fpr on --params pack_cpu=0 --nodes 2
 	test_nodes b
 	finish b
 done

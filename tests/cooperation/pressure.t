@@ -276,7 +276,9 @@ test_shortage()
 	hold "$1" stop
 	balloon_pages "$1" 0
 	guest_exec "$1" '[ -e /dev/ram0 ]' || return 0
-	guest_exec "$1" 'cat /dev/ram0 > /dev/null'
+	# When nobody has it open any more its cache is dropped.
+	guest_exec "$1" 'sleep 1000 < /dev/ram0 & echo $! > /run/open
+		cat /dev/ram0 > /dev/null'
 	snap "$1"
 	room=${B[room_made]}
 	ok "shortage: page cache" balloon_pages "$1" \
@@ -284,6 +286,7 @@ test_shortage()
 	snap "$1"
 	isnt "shortage: is reclaimed" "${B[room_made]}" "$room"
 	unharmed shortage
+	guest_exec "$1" 'kill $(cat /run/open)'
 	balloon_pages "$1" 0
 }
 
