@@ -25,7 +25,7 @@ bench-quick: setup kernel qemu drivers guest	## the same with one way to fragmen
 	@BENCH_QUICK=1 scripts/room.sh tests/bench.sh
 
 check: setup kernel kernel-debug qemu drivers guest	## all tests, one summary, one verdict
-	@scripts/check.sh host qemu drivers cooperation guest
+	@BALLAST_SHORT=1 scripts/check.sh host qemu drivers cooperation guest
 
 check-host: setup	## tests that start no guest
 	@scripts/check.sh host

@@ -307,8 +307,7 @@ test_poison()
 	back "poison, at the end" 0
 }
 
-kernels=("$@")
-[ $# -gt 0 ] || kernels=(stock ballast debug)
+kernels "debug -- stock ballast" "$@"
 for kernel in "${kernels[@]}"; do
 	if ! [ -e "$(kernel_path "$kernel" 2>/dev/null)" ]; then
 		skip "$kernel" "not built"

@@ -120,8 +120,7 @@ test_nodes()
 	ok "nodes: it deflates" balloon_pages "$1" 0
 }
 
-kernels=("$@")
-[ $# -gt 0 ] || kernels=(ballast debug)
+kernels "ballast -- debug" "$@"
 for kernel in "${kernels[@]}"; do
 	if [ ! -e "$(kernel_path $kernel 2>/dev/null)" ]; then
 		skip "$kernel" "not built"

@@ -113,8 +113,8 @@ test_chosen()
 	balloon_pages "$1" 0
 }
 
-[ $# -gt 0 ] || set -- stock ballast debug
-for kernel; do
+kernels "ballast -- stock debug" "$@"
+for kernel in "${kernels[@]}"; do
 	if [ ! -e "$(kernel_path "$kernel" 2>/dev/null)" ]; then
 		skip "$kernel" "not built"
 		continue

@@ -205,8 +205,7 @@ test_stock()
 	finish s
 }
 
-kernels=("$@")
-[ $# -gt 0 ] || kernels=(ballast debug stock)
+kernels "ballast stock -- debug" "$@"
 for kernel in "${kernels[@]}"; do
 	if [ ! -e "$(kernel_path "$kernel" 2>/dev/null)" ]; then
 		skip "$kernel" "not built"

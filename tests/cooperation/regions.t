@@ -160,8 +160,7 @@ test_room()
 	hold "$1" stop
 }
 
-kernels=("$@")
-[ $# -gt 0 ] || kernels=(stock ballast debug)
+kernels "ballast debug -- stock" "$@"
 for kernel in "${kernels[@]}"; do
 	if [ ! -e "$(kernel_path $kernel 2>/dev/null)" ]; then
 		skip "$kernel" "not built"

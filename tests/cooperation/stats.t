@@ -317,8 +317,7 @@ guest()
 	finish a
 }
 
-kernels=("$@")
-[ $# -gt 0 ] || kernels=(stock ballast debug)
+kernels "ballast -- stock debug" "$@"
 for kernel in "${kernels[@]}"; do
 	if [ ! -e "$(kernel_path $kernel 2>/dev/null)" ]; then
 		skip "$kernel" "not built"

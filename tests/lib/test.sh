@@ -73,6 +73,19 @@ evidence()
 		"its QEMU:" "$(tail -n 6 "$(domain_log "$1")")"
 }
 
+# kernels "A B -- C" [KERNEL...]: those that a test is to run on, into kernels. It
+# was given some; or these, but in make check, which runs everything, only those
+# before the --.
+kernels()
+{
+	local default=$1
+
+	shift
+	[ -z "${BALLAST_SHORT:-}" ] || default=${default%% -- *}
+	kernels=("$@")
+	[ $# -gt 0 ] || read -ra kernels <<< "${default/ -- / }"
+}
+
 # snap NAME: what the guest says about itself, into B: the balloon's counters
 # (with our driver), MemTotal and so on in KiB, oom_kill, the offline pages.
 declare -A B=()
