@@ -144,7 +144,8 @@ shrink()
 		virtio_mem_wait s 3072
 		;;
 	stock)	boot s "$column" off "$2" --mem 4096 ;;
-	*)	boot s "$column" on "$2" --mem 4096 ;;
+	*)	# shellcheck disable=SC2046
+		boot s "$column" on "$2" --mem 4096 $(no_packing "$column") ;;
 	esac
 	fragment s "$2" "$3" "$4"
 	needed=$(guest_exec s "blockmap --drain $((mib / 2))" |

@@ -29,7 +29,9 @@ frag()
 	local row=thp_share
 
 	[ "$pattern" = regular ] || row=thp_share_random
-	start f "$column" "$fpr" --mem 4096 --prealloc on
+	# shellcheck disable=SC2046
+	start f "$column" "$fpr" --mem 4096 --prealloc on \
+		$(no_packing "$column")
 	guest_exec f "hold start --mib 3500 --pattern $pattern --keep 1/4" \
 		> /dev/null
 	needed=$(guest_exec f "blockmap --drain 1024" |
@@ -70,7 +72,9 @@ hugetlb()
 		die "no 1024 free huge pages on this host; free memory"
 	# shellcheck disable=SC2064
 	trap "hugepages_release 1024" EXIT
-	start h "$column" "$fpr" --mem 2048 --backing hugetlb --prealloc on
+	# shellcheck disable=SC2046
+	start h "$column" "$fpr" --mem 2048 --backing hugetlb --prealloc on \
+		$(no_packing "$column")
 	guest_exec h "hold start --mib 1600 --pattern regular --keep 1/4" \
 		> /dev/null
 	[ "$column" != by_hand ] || compact h > /dev/null

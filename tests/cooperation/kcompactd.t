@@ -336,11 +336,11 @@ for kernel in "${kernels[@]}"; do
 	load_test a
 	test_counters a
 	test_bad a
-	test_after_kswapd a
 	test_count a
 	test_last_zone a
 	test_classzone a
 	test_fragmentation_event a
+	test_after_kswapd a
 	test_cancel a
 	test_deferral a
 	ok "the test's module goes" guest_exec a 'rmmod kcompactd_test'

@@ -7,7 +7,8 @@
 . "$TOP/tests/drivers/suite.sh"
 guests "$@"
 
-guest_start a --kernel ballast --qemu patched --balloon ballast --mem 1536 --fpr on
+guest_start a --kernel ballast --qemu patched --balloon ballast --mem 1536 --fpr on \
+	--params pack_cpu=0
 test_all a
 
 # Deflating on OOM is the device's choice, so it takes a guest of its own.

@@ -12,7 +12,7 @@ MIB=560	# of some 740 that the checkers leave
 FREEZE_MIB=60
 
 guest_start a --kernel debug --qemu patched --balloon ballast --mem 1024 \
-	--fpr on
+	--fpr on --params pack_cpu=0
 test_load a reporting
 test_fragmented a
 test_resizes a 6

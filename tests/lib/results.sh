@@ -123,6 +123,10 @@ attempt()
 
 progress() { say "  [$SECONDS s] $LABEL: $*"; }
 
+# no_packing COLUMN: options, where it is the order to the balloon that counts,
+# and not what our driver has moved and reported before it came.
+no_packing() { [ "$1" != all ] || echo "--params pack_cpu=0"; }
+
 # start NAME COLUMN FPR OPTION...
 start()
 {
