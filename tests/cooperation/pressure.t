@@ -277,7 +277,8 @@ test_shortage()
 	balloon_pages "$1" 0
 	guest_exec "$1" '[ -e /dev/ram0 ]' || return 0
 	# When nobody has it open any more its cache is dropped.
-	guest_exec "$1" 'sleep 1000 < /dev/ram0 & echo $! > /run/open
+	guest_exec "$1" 'sleep 1000 < /dev/ram0 > /dev/null 2>&1 &
+		echo $! > /run/open
 		cat /dev/ram0 > /dev/null'
 	snap "$1"
 	room=${B[room_made]}
