@@ -293,8 +293,10 @@ static unsigned int take_from_zones(struct virtio_balloon *vb, unsigned int nr,
 
 			if (zone == best || balloon_interrupted(vb))
 				continue;
-			share = balloon_share(nr, zone_blocks(vb, zone, seen),
-					      total);
+			/* It may be able to spare more by now. */
+			share = min(balloon_share(nr, zone_blocks(vb, zone,
+								  seen), total),
+				    rest);
 			taken += take_from_zone(vb, zone, share, blocks, seen,
 						take);
 			rest -= share;
@@ -355,7 +357,7 @@ static unsigned int take_evacuated(struct virtio_balloon *vb, struct zone *zone,
 	bool futile;
 
 	WRITE_ONCE(vb->winning, true);
-	if (regiond_evacuate(&vb->regiond, zone, nr, blocks, result))
+	if (regiond_evacuate(&vb->regiond, zone, nr, blocks, result) == -EBUSY)
 		vb->evacuation_busy = true;
 	WRITE_ONCE(vb->winning, false);
 

@@ -241,7 +241,7 @@ bool balloon_make_room(struct virtio_balloon *vb, unsigned long nr)
 
 	nr = min3(nr, balloon_room(vb), BALLOON_ROOM_BATCH);
 	nodes_and(nodes, balloon_nodes, node_states[N_MEMORY]);
-	if (nodes_empty(nodes))
+	if (!nr || nodes_empty(nodes))
 		return false;
 	for_each_node_mask(nid, nodes)
 		for (i = 0; i < MAX_NR_ZONES; i++)
@@ -285,6 +285,9 @@ unsigned int balloon_bound_singles(struct virtio_balloon *vb, unsigned int num,
 
 	*nid = roomiest_node(vb, &room);
 	if (!balloon_floor(vb)) {
+		/* From wherever the kernel likes, unless nodes are given. */
+		if (!nodes_subset(node_states[N_MEMORY], balloon_nodes))
+			return *nid == NUMA_NO_NODE ? 0 : num;
 		*nid = NUMA_NO_NODE;
 		return num;
 	}

@@ -35,10 +35,10 @@ module_param(pack_cpu, uint, 0644);
 MODULE_PARM_DESC(pack_cpu,
 		 "Per cent of the guest's CPU time that making whole blocks for free page reporting may take (default 2, 0: none are made)");
 
-static unsigned int pack_pages_per_second = 16384;
+static unsigned int pack_pages_per_second = 65536;
 module_param(pack_pages_per_second, uint, 0644);
 MODULE_PARM_DESC(pack_pages_per_second,
-		 "Pages moved for that in a second at most (default 16384)");
+		 "Pages moved for that in a second at most (default 65536)");
 
 static int pack_threshold_mb = -1;
 module_param(pack_threshold_mb, int, 0644);
@@ -54,6 +54,8 @@ MODULE_PARM_DESC(pack_threshold_mb,
 #define PACK_PORTIONS	4
 /* How long a portion may take; the work can't be frozen meanwhile. */
 #define PACK_DEADLINE	HZ
+/* A tiny rate may be raised meanwhile. */
+#define PACK_PAUSE	(60UL * HZ)
 /* A pass ends when this part of the threshold is left. */
 #define PACK_REST	8
 /* Deferred compaction is tried again after so many requests, as others do. */
@@ -64,7 +66,8 @@ static unsigned long pack_threshold(void)
 	int mb = READ_ONCE(pack_threshold_mb);
 
 	if (mb >= 0)
-		return (unsigned long)mb << (20 - PAGE_SHIFT);
+		return max((unsigned long)mb << (20 - PAGE_SHIFT),
+			   pageblock_nr_pages);
 	return max(totalram_pages() / 16, SZ_64M >> PAGE_SHIFT);
 }
 
@@ -125,10 +128,16 @@ static bool differs(unsigned long a, unsigned long b, unsigned long by)
 	return (a > b ? a - b : b - a) >= by;
 }
 
+/* A change is noticeable by half of what is worth a pass, as long as that is much. */
+static unsigned long pack_noticeable(void)
+{
+	return max(pack_threshold() / 2, SZ_32M >> PAGE_SHIFT);
+}
+
 /* Has enough changed since the last pass for another one? */
 static bool pack_changed(struct balloon_pack *pack)
 {
-	unsigned long by = pack_threshold() / 2;
+	unsigned long by = pack_noticeable();
 
 	return !pack->passes ||
 	       differs(pack->scattered, pack->end_scattered, by) ||
@@ -225,7 +234,7 @@ static bool pack_portion(struct virtio_balloon *vb, unsigned long *delay)
 
 	took = jiffies - start;
 	*delay = (u64)req.moved * HZ / rate;
-	*delay = *delay > took ? *delay - took : 1;
+	*delay = *delay > took ? min(*delay - took, PACK_PAUSE) : 1;
 
 	pack->reason = BALLOON_PACK_NONE;
 	if (!err || req.made) {
@@ -251,11 +260,12 @@ static bool pack_portion(struct virtio_balloon *vb, unsigned long *delay)
 /* Returns the jiffies after which to look again. */
 static unsigned long pack_step(struct virtio_balloon *vb)
 {
-	unsigned long threshold = pack_threshold(), delay = 1;
+	unsigned long threshold = pack_threshold(), delay = 1, last;
 	struct balloon_pack *pack = &vb->pack;
 	enum balloon_pack_reason reason;
 
 	pack->looks++;
+	last = pack->scattered;
 	pack->scattered = all_scattered(vb);
 
 	reason = READ_ONCE(pack_cpu) ? pack_pressure(vb) : BALLOON_PACK_OFF;
@@ -275,6 +285,9 @@ static unsigned long pack_step(struct virtio_balloon *vb)
 			pack->reason = BALLOON_PACK_FUTILE;
 		else if (pack->saved_ns < 0)
 			pack->reason = BALLOON_PACK_BUDGET;
+		/* What is moved now may be freed in a moment. */
+		else if (differs(pack->scattered, last, pack_noticeable()))
+			pack->reason = BALLOON_PACK_BUSY;
 		else
 			pack->nid = first_online_node;
 		if (pack->nid == NUMA_NO_NODE)

@@ -96,6 +96,8 @@ static unsigned int pressure_relieve(struct balloon_pressure *bp, u64 lasts_ms)
 			       ktime_to_ms(ktime_get()), lasts_ms);
 	spin_unlock(&bp->lock);
 
+	/* Who inflates just now is not to take it again. */
+	balloon_note_relief(vb);
 	/* Blocks first: they free more at once, and free it as huge pages. */
 	want = blocks * VIRTIO_BALLOON_PAGES_PER_BLOCK;
 	released = balloon_release_blocks(vb, blocks) *
