@@ -320,7 +320,7 @@ load_test()
 		echo 0 > /proc/sys/vm/compaction_proactiveness'
 }
 
-kernels "ballast debug" "$@"
+kernels "ballast -- debug" "$@"
 for kernel in "${kernels[@]}"; do
 	if [ ! -e "$(kernel_path $kernel 2>/dev/null)" ]; then
 		skip "$kernel" "not built"
