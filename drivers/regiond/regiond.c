@@ -46,12 +46,14 @@
 #include <linux/moduleparam.h>
 #include <linux/mutex.h>
 #include <linux/nodemask.h>
+#include <linux/pagevec.h>
 #include <linux/sched/signal.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/topology.h>
 #include <linux/uaccess.h>
 #include <linux/vmalloc.h>
+#include <linux/workqueue.h>
 
 #include <linux/balloon_block.h>
 #include <linux/pageblock_type.h>
@@ -697,8 +699,9 @@ static void regiond_queue(struct regiond_zone *rz, struct regiond_request *req)
  * @result: what became of it; may not be NULL
  *
  * Waits until the zone's worker has tried @nr_blocks pageblocks, or as many as
- * there are candidates; on a stock kernel, until it has won some. No room is made: the worker stops where the zone would
- * fall below its high watermark, and says so in @result->nomem.
+ * there are candidates; on a stock kernel, until it has won some. No room is
+ * made: the worker stops where the zone would fall below its high watermark, and
+ * says so in @result->nomem.
  *
  * Context: Process context, sleeps. The caller holds no lock that a page's
  * migration or the OOM notifier may take.
@@ -743,6 +746,61 @@ int regiond_evacuate(struct regiond_user *user, struct zone *zone,
 }
 EXPORT_SYMBOL_GPL(regiond_evacuate);
 
+static long regiond_drain_cpu(void *unused)
+{
+	struct folio_batch none;
+
+	/* Empties this CPU's batches first, and has nothing to do then. */
+	folio_batch_init(&none);
+	__folio_batch_release(&none);
+	return 0;
+}
+
+/*
+ * What is in a CPU's batch on its way to or from the LRU can't be isolated:
+ * lru_add_drain_all(), which no module can call.
+ */
+static void regiond_drain(void)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu)
+		work_on_cpu_safe(cpu, regiond_drain_cpu, NULL);
+}
+
+/*
+ * Try what of a region can be emptied. Under rank_lock, which keeps others out:
+ * what is won is of this region, and of no use to them.
+ */
+static int regiond_try_region(struct regiond_zone *rz,
+			      struct regiond_request *req,
+			      unsigned long start_pfn, unsigned int nr_blocks)
+{
+	unsigned int chosen;
+	int err;
+
+	kthread_flush_work(&rz->work);
+	err = regiond_prepare(rz);
+	if (err)
+		return err;
+	if (start_pfn < rz->start_pfn ||
+	    start_pfn + nr_blocks * pageblock_nr_pages >
+	    regiond_pfn(rz, rz->nr_blocks))
+		return -EINVAL;
+	regiond_drain();
+	chosen = regiond_choose_region(rz,
+			(start_pfn - rz->start_pfn) >> pageblock_order,
+			nr_blocks);
+	if (!chosen)
+		return 0;
+
+	req->nr_blocks = req->result->won + chosen;
+	init_completion(&req->done);
+	regiond_queue(rz, req);
+	wait_for_completion(&req->done);
+	return 0;
+}
+
 /* The zone of all pageblocks of a region; NULL if it is not in one zone. */
 static struct zone *regiond_region_zone(unsigned long start_pfn,
 					unsigned long end_pfn)
@@ -771,10 +829,10 @@ static struct zone *regiond_region_zone(unsigned long start_pfn,
  * @result: what became of it, in pageblocks; may not be NULL
  *
  * Waits until the zone's worker has tried all pageblocks of the region that can
- * be emptied. A pageblock that a balloon holds, or with anything unmovable in
- * it, counts as one that failed. No room is made, as for regiond_evacuate().
- * Nothing keeps what is left free from being used again. Other requests for the
- * zone wait meanwhile.
+ * be emptied, and a second time those that were not. A pageblock that a balloon
+ * holds, or with anything unmovable in it, counts as one that failed. No room is
+ * made, as for regiond_evacuate(). Nothing keeps what is left free from being used
+ * again. Other requests for the zone wait meanwhile.
  *
  * Context: Process context, sleeps. The caller holds no lock that a page's
  * migration or the OOM notifier may take.
@@ -815,23 +873,13 @@ int regiond_empty_region(struct regiond_user *user, unsigned long start_pfn,
 	if (!node)
 		return -ENOMEM;
 	rz = &node->zones[zone_idx(zone)];
-	init_completion(&req.done);
 
 	mutex_lock(&rz->rank_lock);
-	/* What is won is of this region, and of no use to anybody else. */
-	kthread_flush_work(&rz->work);
-	err = regiond_prepare(rz);
-	if (!err && (start_pfn < rz->start_pfn ||
-		     start_pfn + nr_pages > regiond_pfn(rz, rz->nr_blocks)))
-		err = -EINVAL;
-	if (!err)
-		req.nr_blocks = regiond_choose_region(rz,
-				(start_pfn - rz->start_pfn) >> pageblock_order,
-				nr_blocks);
-	if (req.nr_blocks) {
-		regiond_queue(rz, &req);
-		wait_for_completion(&req.done);
-	}
+	err = regiond_try_region(rz, &req, start_pfn, nr_blocks);
+	/* Somebody may just have had a page in hands: once more, if that can be. */
+	if (!err && result->won < nr_blocks && !result->nomem &&
+	    !result->stopped)
+		regiond_try_region(rz, &req, start_pfn, nr_blocks);
 	mutex_unlock(&rz->rank_lock);
 	if (err)
 		return err;
