@@ -152,7 +152,12 @@ test_room()
 	free=$((B[MemFree] / 1024 - MEMORY_BLOCK / 2 - 40))
 	hold "$1" start --mib $free --pattern none > /dev/null
 	at=$(region "$1" "!u && !b && n == $MEMORY_BLOCK * 256")
-	isnt "room: there is a region that could be emptied" "$at" ""
+	# The kernel's own pages may be in all of them.
+	if [ -z "$at" ]; then
+		skip "room" "no region without unmovable pages"
+		hold "$1" stop
+		return
+	fi
 	got=$(empty "$1" "$at")
 	comment "$at: $got"
 	is "room: it isn't, and that is why" \
