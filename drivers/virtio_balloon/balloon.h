@@ -289,6 +289,17 @@ static inline bool balloon_interrupted(struct virtio_balloon *vb)
 	       READ_ONCE(vb->stop_update);
 }
 
+/* How often an allocation had to reclaim memory itself; @events: all_vm_events(). */
+static inline unsigned long balloon_alloc_stalls(const unsigned long *events)
+{
+	unsigned long stalls = 0;
+	int zid;
+
+	for (zid = 0; zid < MAX_NR_ZONES; zid++)
+		stalls += events[ALLOCSTALL_NORMAL - ZONE_NORMAL + zid];
+	return stalls;
+}
+
 /* main.c */
 void balloon_tell_host(struct virtio_balloon *vb, struct virtqueue *vq);
 int balloon_report_start(struct virtio_balloon *vb, struct scatterlist *sg,
@@ -297,7 +308,7 @@ int balloon_report_finish(struct virtio_balloon *vb);
 void balloon_add_page_pfns(struct virtio_balloon *vb, struct page *page);
 u32 balloon_target(struct virtio_balloon *vb);
 void update_balloon_size(struct virtio_balloon *vb);
-void balloon_look_again(struct virtio_balloon *vb);
+void balloon_look_again(struct virtio_balloon *vb, bool now);
 
 /* blocks.c */
 unsigned int balloon_take_blocks(struct virtio_balloon *vb, unsigned int nr);

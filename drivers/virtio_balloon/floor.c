@@ -333,7 +333,7 @@ void balloon_note_range(struct virtio_balloon *vb)
 {
 	WRITE_ONCE(vb->last_range, jiffies);
 	WRITE_ONCE(vb->range_given, true);
-	balloon_look_again(vb);
+	balloon_look_again(vb, false);
 }
 
 /**

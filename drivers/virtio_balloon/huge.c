@@ -59,10 +59,12 @@ static void huge_work(struct work_struct *work)
 
 	given = min(given, limit);
 	if (given != huge->given) {
-		if (given > huge->given)
+		bool more = given > huge->given;
+
+		if (more)
 			vb->count.huge_deflations++;
 		WRITE_ONCE(huge->given, given);
-		balloon_look_again(vb);
+		balloon_look_again(vb, more);
 	}
 	queue_delayed_work(system_freezable_wq, &huge->work, HZ / 2);
 }

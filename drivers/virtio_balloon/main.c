@@ -730,12 +730,15 @@ static unsigned long virtio_balloon_shrinker_count(struct shrinker *shrinker,
 	return vb->num_free_page_blocks * VIRTIO_BALLOON_HINT_BLOCK_PAGES;
 }
 
-void balloon_look_again(struct virtio_balloon *vb)
+/* @now: even if the next look is due later. Else in a second, if none is. */
+void balloon_look_again(struct virtio_balloon *vb, bool now)
 {
 	unsigned long flags;
 
 	spin_lock_irqsave(&vb->stop_update_lock, flags);
-	if (!vb->stop_update)
+	if (!vb->stop_update && now)
+		mod_delayed_work(vb->size_wq, &vb->update_balloon_size_work, 0);
+	else if (!vb->stop_update)
 		queue_delayed_work(vb->size_wq, &vb->update_balloon_size_work,
 				   HZ);
 	spin_unlock_irqrestore(&vb->stop_update_lock, flags);

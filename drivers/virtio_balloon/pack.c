@@ -180,14 +180,9 @@ static void pack_save_cpu(struct balloon_pack *pack)
 static unsigned long pressure_events(struct balloon_pack *pack)
 {
 	unsigned long *events = pack->vm_events;
-	unsigned long sum;
-	int zid;
 
 	all_vm_events(events);
-	sum = events[PSWPIN] + events[PSWPOUT];
-	for (zid = 0; zid < MAX_NR_ZONES; zid++)
-		sum += events[ALLOCSTALL_NORMAL - ZONE_NORMAL + zid];
-	return sum;
+	return events[PSWPIN] + events[PSWPOUT] + balloon_alloc_stalls(events);
 }
 
 /* A guest that is short of memory has other things to do. */

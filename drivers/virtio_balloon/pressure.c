@@ -71,11 +71,9 @@ static bool pressure_read(struct balloon_pressure *bp,
 #ifdef CONFIG_VM_EVENT_COUNTERS
 	{
 		unsigned long *events = bp->vm_events;
-		int i;
 
 		all_vm_events(events);
-		for (i = 0; i < MAX_NR_ZONES; i++)
-			now->stalls += events[ALLOCSTALL_NORMAL - ZONE_NORMAL + i];
+		now->stalls = balloon_alloc_stalls(events);
 		now->scanned = events[PGSCAN_DIRECT];
 		now->reclaimed = events[PGSTEAL_DIRECT];
 	}
@@ -117,7 +115,7 @@ static unsigned int pressure_relieve(struct balloon_pressure *bp, u64 lasts_ms)
 	 * Without a floor, as in the in-tree driver, until it changes.
 	 */
 	if (released && balloon_floor(vb))
-		balloon_look_again(vb);
+		balloon_look_again(vb, false);
 	return released;
 }
 

@@ -71,8 +71,6 @@ static void add_vm_stats(struct virtio_balloon *vb)
 {
 	/* Too large for the stack. */
 	unsigned long *events = vb->vm_events;
-	unsigned int zid;
-	unsigned long stall = 0;
 
 	mutex_lock(&vb->stats_lock);
 	balloon_read_events(vb);
@@ -84,11 +82,7 @@ static void add_vm_stats(struct virtio_balloon *vb)
 	add_stat(vb, VIRTIO_BALLOON_S_MINFLT, events[PGFAULT]);
 	add_stat(vb, VIRTIO_BALLOON_S_OOM_KILL, events[OOM_KILL]);
 
-	/* sum all the stall events */
-	for (zid = 0; zid < MAX_NR_ZONES; zid++)
-		stall += events[ALLOCSTALL_NORMAL - ZONE_NORMAL + zid];
-
-	add_stat(vb, VIRTIO_BALLOON_S_ALLOC_STALL, stall);
+	add_stat(vb, VIRTIO_BALLOON_S_ALLOC_STALL, balloon_alloc_stalls(events));
 
 	add_stat(vb, VIRTIO_BALLOON_S_ASYNC_SCAN,
 		 pages_to_bytes(events[PGSCAN_KSWAPD]));
