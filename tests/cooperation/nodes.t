@@ -115,10 +115,6 @@ test_chosen()
 
 kernels "ballast -- stock debug" "$@"
 for kernel in "${kernels[@]}"; do
-	if [ ! -e "$(kernel_path "$kernel" 2>/dev/null)" ]; then
-		skip "$kernel" "not built"
-		continue
-	fi
 	section "the $kernel kernel"
 	guest_start a --kernel "$kernel" --balloon ballast --mem 2048 --nodes 2 \
 		--fpr on

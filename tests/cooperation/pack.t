@@ -207,10 +207,6 @@ test_stock()
 
 kernels "ballast stock -- debug" "$@"
 for kernel in "${kernels[@]}"; do
-	if [ ! -e "$(kernel_path "$kernel" 2>/dev/null)" ]; then
-		skip "$kernel" "not built"
-		continue
-	fi
 	comment "kernel: $kernel"
 	if [ "$kernel" = stock ]; then
 		test_stock

@@ -10,13 +10,8 @@
 . "$TOP/tests/drivers/framework.sh"
 guests "$@"
 
-kernels=("$@")
-[ $# -gt 0 ] || kernels=(stock ballast)
+kernels "stock ballast" "$@"
 for kernel in "${kernels[@]}"; do
-	if [ ! -e "$(kernel_path $kernel 2>/dev/null)" ]; then
-		skip "$kernel" "not built"
-		continue
-	fi
 	comment "kernel: $kernel"
 	guest_start a --kernel $kernel --balloon none --mem 1024
 	fw_load a

@@ -222,13 +222,8 @@ unload()
 		! ls -d /sys/kernel/debug/zpages* 2>/dev/null'
 }
 
-kernels=("$@")
-[ $# -gt 0 ] || kernels=(stock ballast debug)
+kernels "stock ballast debug" "$@"
 for kernel in "${kernels[@]}"; do
-	if ! [ -e "$(kernel_path "$kernel" 2>/dev/null)" ]; then
-		skip "$kernel" "not built"
-		continue
-	fi
 	comment "kernel: $kernel"
 	case $kernel in
 	debug)	mib=300 ops=3000 moves=1000 objects=5000 share=85 swap=64 ;;

@@ -102,13 +102,8 @@ zswap()
 	under_load zswap zswap zswpout /dev/ram0 "$1"
 }
 
-kernels=("$@")
-[ $# -gt 0 ] || kernels=(stock ballast)
+kernels "stock ballast" "$@"
 for kernel in "${kernels[@]}"; do
-	if ! [ -e "$(kernel_path "$kernel" 2>/dev/null)" ]; then
-		skip "$kernel" "not built"
-		continue
-	fi
 	comment "kernel: $kernel"
 	guest_start a --kernel "$kernel" --balloon none --mem 512
 	mib=$(in_guest 'awk "/^MemTotal/ { print int(\$2 / 1024) }" /proc/meminfo')

@@ -75,15 +75,23 @@ evidence()
 
 # kernels "A B -- C" [KERNEL...]: those that a test is to run on, into kernels. It
 # was given some; or these, but in make check, which runs everything, only those
-# before the --.
+# before the --. One that is not built is skipped.
 kernels()
 {
-	local default=$1
+	local default=$1 kernel names
 
 	shift
 	[ -z "${BALLAST_SHORT:-}" ] || default=${default%% -- *}
-	kernels=("$@")
-	[ $# -gt 0 ] || read -ra kernels <<< "${default/ -- / }"
+	names=("$@")
+	[ $# -gt 0 ] || read -ra names <<< "${default/ -- / }"
+	kernels=()
+	for kernel in "${names[@]}"; do
+		if [ -e "$(kernel_path "$kernel" 2>/dev/null)" ]; then
+			kernels+=("$kernel")
+		else
+			skip "$kernel" "not built"
+		fi
+	done
 }
 
 # snap NAME: what the guest says about itself, into B: the balloon's counters
