@@ -54,7 +54,7 @@ test_proportion()
 	nodes "$1"
 	had0=$FREE0 had1=$FREE1
 	between "proportion: one node has less to spare" "$had1" 0 \
-		$((had0 * 3 / 4))
+		$((had0 * 9 / 10))
 	ok "proportion: half of it, and 5 pages" balloon_pages "$1" \
 		$(((had0 + had1) / 4 * 512 + 5))
 	nodes "$1"

