@@ -169,9 +169,9 @@ test_deferral()
 		grep -q 'EBUSY.*EAGAIN' <(echo "$said")
 	comment "answers:$said"
 	isnt "deferral: after a run that failed" "$(trace "$1" \
-		'kcompactd0.*defer_compaction:.*zone=DMA32.*order=9')" 0
+		'kcompactd0.*defer_compaction:.*order=9')" 0
 	isnt "deferral: that is what it was" \
-		"$(trace "$1" 'kcompactd0.*compaction_deferred:.*zone=DMA32')" 0
+		"$(trace "$1" 'kcompactd0.*compaction_deferred:')" 0
 	test_file "$1" pages 0
 }
 
@@ -203,7 +203,7 @@ test_fragmentation_event()
 # cancelled, and those that remain are merged.
 test_after_kswapd()
 {
-	local free scanned
+	local free runs="kcompactd_wake: nid=0 order=(6|9) "
 
 	section "after kswapd"
 	fragment "$1"
@@ -222,11 +222,12 @@ test_after_kswapd()
 	fi
 	ok "kswapd: kcompactd is asleep" until_guest "$1" 60 \
 		'grep -q "^State:.*S" /proc/$(pidof kcompactd0)/status'
-	free=$(free_blocks "$1") scanned=$(daemon "$1" migrate_scanned)
-	traced "$1" compaction/mm_compaction_kcompactd_wake
+	free=$(free_blocks "$1")
 	is "kswapd: the deadline passes" \
 		"$(ask_wait "$1" 0 "0 9 $((free + 40)) 1000" |
 			cut -d ' ' -f 1)" ETIMEDOUT
+	# kcompactd has now also done what it may have been left with before.
+	traced "$1" compaction/mm_compaction_kcompactd_wake
 	ask "$1" 0 "0 9 $((free + 40)) 600000"
 	test_file "$1" ask0 cancel
 	is "kswapd: a request is cancelled" \
@@ -234,11 +235,12 @@ test_after_kswapd()
 	ask "$1" 0 "0 9 $((free + 40)) 600000"
 	ask "$1" 1 "0 9 $((free + 20)) 600000"
 	ask "$1" 2 "0 6 $(((free + 30) * 8)) 600000"
-	is "kswapd: nothing was scanned" \
-		$(($(daemon "$1" migrate_scanned) - scanned)) 0
+	# A small allocation that may not wait can wake it for itself: not counted.
+	is "kswapd: no run for them" "$(trace "$1" "$runs")" 0
 	test_file "$1" kswapd 0
 	is "kswapd: when it sleeps, all are served" "$(for i in 0 1 2; do
 		answer "$1" $i | cut -d ' ' -f 1; done | paste -sd ' ')" "0 0 0"
+	isnt "kswapd: in runs of their own" "$(trace "$1" "$runs")" 0
 	between "kswapd: what they want together, and not one after the other" \
 		"$(free_blocks "$1")" $((free + 40)) $((free + 60))
 	defragment "$1"
