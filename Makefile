@@ -48,7 +48,7 @@ kernel: setup	## the guest kernel, and Debian's beside it
 	@guest-kernel/build.sh normal
 kernel-debug: setup	## the guest kernel with KASAN, lockdep and so on
 	@guest-kernel/build.sh debug
-qemu: setup	## QEMU, patched, and Debian's beside it
+qemu: setup	## QEMU, patched, and Debian's beside it; with QEMU_BASE=7.2 Debian 12's, too
 	@scripts/room.sh qemu-patches/build.sh
 drivers: kernel	## the modules, for every guest kernel that is built
 	@scripts/drivers.sh

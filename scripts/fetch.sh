@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # Fetch Debian's packages of the kernel (source, and the stock image that is
-# never installed) and of QEMU's source into the cache outside the tree.
+# never installed) and of QEMU's source into the cache outside the tree; with
+# QEMU_BASE=7.2 that of Debian 12's QEMU, too.
 
 . "$(dirname "$0")/lib.sh"
 
@@ -68,11 +69,17 @@ if [ -z "$(stock_release)" ]; then
 	echo "${kernel[*]}" >"$src_dir/stock"
 fi
 
-if [ -z "$(qemu_dsc)" ]; then
+# qemu BASE DEBIAN SUITE
+qemu()
+{
+	[ -z "$(qemu_dsc "$1")" ] || return 0
 	need_root "fetching packages"
 	need_space "$src_dir" 1
-	step "fetch QEMU's source package" \
-		get source --download-only --only-source qemu/trixie
-	[ -n "$(qemu_dsc)" ] ||
-		die "not QEMU 10.0: Debian 13 has another version; see $src_dir"
-fi
+	step "fetch QEMU $1's source package" \
+		get source --download-only --only-source "qemu/$3"
+	[ -n "$(qemu_dsc "$1")" ] ||
+		die "not QEMU $1: Debian $2 has another version; see $src_dir"
+}
+
+qemu 10.0 13 trixie
+[ "$QEMU_BASE" != 7.2 ] || qemu 7.2 12 bookworm

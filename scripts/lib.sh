@@ -172,9 +172,16 @@ stock_kdir()
 	echo "$BUILD/stock-headers/usr/src/linux-headers-$(stock_release)"
 }
 
-# Debian's QEMU source package (.dsc); empty if it is not there.
+# QEMU_BASE=7.2: Debian 12's QEMU besides Debian 13's, which is always there.
+case ${QEMU_BASE:=10.0} in
+10.0 | 7.2) ;;
+*) die "unknown QEMU_BASE: $QEMU_BASE; say 7.2, or 10.0 (the default)" ;;
+esac
+export QEMU_BASE
+
+# qemu_dsc [7.2]: Debian's QEMU source package (.dsc); empty if it is not there.
 qemu_dsc()
 {
-	find "$src_dir" -maxdepth 1 -name 'qemu_10.0.*.dsc' 2>/dev/null |
-		sort -V | tail -n 1
+	find "$src_dir" -maxdepth 1 -name "qemu_${1:-10.0}[.+]*.dsc" \
+		2>/dev/null | sort -V | tail -n 1
 }

@@ -65,6 +65,9 @@ while read -r name suite min; do
 	[0-9]*:*)
 		[ "${name%%:*}" = "$(debian)" ] || continue
 		name=${name#*:} ;;
+	qemu[0-9]*:*)
+		[ "${name%%:*}" = "qemu$QEMU_BASE" ] || continue
+		name=${name#*:} ;;
 	esac
 	installed "$name" "$min" && continue
 	missing+=("$name")
@@ -77,6 +80,8 @@ done <"$TOP/scripts/packages"
 	suites+=("deb bookworm-security linux-*6.12*")
 # QEMU 10.0's source is Debian 13's.
 [ -n "$(qemu_dsc)" ] || suites+=("deb-src trixie -")
+[ "$QEMU_BASE" != 7.2 ] || [ -n "$(qemu_dsc 7.2)" ] ||
+	suites+=("deb-src bookworm -")
 
 [ ${#missing[@]} -gt 0 ] || [ ${#suites[@]} -gt 0 ] || exit 0
 

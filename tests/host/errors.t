@@ -70,6 +70,8 @@ is "apt fails: nothing half done in the cache" \
 
 refuses "an unknown subset of QEMU" "unknown build" \
 	"$TOP/qemu-patches/build.sh" nonsense
+QEMU_BASE=7.1 refuses "an unknown base of QEMU" "unknown QEMU_BASE: 7.1" \
+	"$TOP/scripts/setup.sh"
 refuses "an unknown kind of kernel" "bad argument" \
 	"$TOP/guest-kernel/build.sh" nonsense
 
