@@ -12,6 +12,7 @@ HERE_QTEST=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=tests/lib/tap.sh
 . "$HERE_QTEST/../lib/tap.sh"
 
+QEMU=$OUT/qemu-system-x86_64
 QTESTS=$OUT/qtest
 [ -x "$QTESTS/virtio-balloon-pages-test" ] ||
 	die "no qtests: build/out/qtest; run make qemu"
@@ -35,7 +36,7 @@ qtest()
 # The paths of a test program's cases.
 qtest_list()
 {
-	QTEST_QEMU_BINARY=$OUT/qemu-system-x86_64 "$QTESTS/$1" -l | grep "^/.*${2:-}"
+	QTEST_QEMU_BINARY=$QEMU "$QTESTS/$1" -l | grep "^/.*${2:-}"
 }
 
 TMP_QTEST=$(mktemp -d)
