@@ -50,6 +50,9 @@ enum balloon_shortfall {
 	BALLOON_SHORTFALL_HUGE,		/* huge pages were wanted */
 };
 
+/* How many blocks are given again under one hold of the balloon lock. */
+#define BALLOON_AGAIN_BATCH	256U
+
 /*
  * What is given back on pressure begins with 16 MiB. The in-tree driver's 1 MiB
  * makes whoever needs some hundred go through as many rounds of futile reclaim.
@@ -70,6 +73,8 @@ struct balloon_huge {
 struct balloon_node {
 	struct list_head blocks;	/* that can be given back */
 	struct list_head fresh;		/* that will be so soon */
+	unsigned int held;		/* on both, and off them for a moment */
+	unsigned int again;		/* so many, the first ones, again */
 };
 
 /* Why scattered free memory is not packed. */
@@ -142,6 +147,8 @@ struct virtio_balloon {
 	 * sent from host.
 	 */
 	u32 cmd_id_received_cache;
+	/* For both works that read it: the one must not see what was before. */
+	struct mutex cmd_id_lock;
 	/* The cmd id that is actively in use */
 	__virtio32 cmd_id_active;
 	/* Buffer to store the stop sign */
@@ -169,6 +176,7 @@ struct virtio_balloon {
 	 * are counted, but not on the list.
 	 */
 	unsigned int num_singles;
+	unsigned int singles_again;	/* so many pages, the first ones, again */
 	struct list_head singles;
 	struct address_space *mapping;
 
@@ -210,6 +218,14 @@ struct virtio_balloon {
 	struct page_reporting_dev_info pr_dev_info;
 	/* Blocks go to the host as ranges; else as PFNs. */
 	bool use_ranges;
+
+	/* What the host asks for: only the size work changes these. */
+	u32 asked;			/* at the last change */
+	u32 asked_cmd_id;		/* of free page hinting */
+	bool again;			/* for all that is held, once more */
+	bool giving;			/* and that is under way */
+	bool quiet;			/* for no size that it has to hear of */
+	unsigned long again_pfns[BALLOON_AGAIN_BATCH];
 
 	/* Whole blocks: only the size work changes these. */
 	struct regiond_user regiond;
@@ -253,6 +269,7 @@ struct virtio_balloon {
 		unsigned long singles_released;
 		unsigned long singles_migrated;
 		unsigned long singles_absorbed;	/* by blocks being won */
+		unsigned long given_again;	/* pages */
 		unsigned long room_made;	/* pages held for reclaim */
 		unsigned long floor_episodes;
 		unsigned long oom_deflations;
@@ -314,6 +331,8 @@ void balloon_look_again(struct virtio_balloon *vb, bool now);
 unsigned int balloon_take_blocks(struct virtio_balloon *vb, unsigned int nr);
 unsigned int balloon_release_blocks(struct virtio_balloon *vb, unsigned int nr);
 void balloon_offer_blocks(struct virtio_balloon *vb);
+void balloon_ask_blocks_again(struct virtio_balloon *vb);
+bool balloon_give_blocks_again(struct virtio_balloon *vb);
 struct page *balloon_take_spare_block(struct virtio_balloon *vb);
 int balloon_blocks_init(struct virtio_balloon *vb);
 void balloon_blocks_exit(struct virtio_balloon *vb);
@@ -323,6 +342,8 @@ unsigned int balloon_take_singles(struct virtio_balloon *vb, unsigned int num,
 				  bool gather);
 unsigned int balloon_release_singles(struct virtio_balloon *vb,
 				     unsigned int num);
+void balloon_ask_singles_again(struct virtio_balloon *vb);
+bool balloon_give_singles_again(struct virtio_balloon *vb);
 int balloon_singles_init(struct virtio_balloon *vb);
 void balloon_singles_exit(struct virtio_balloon *vb);
 

@@ -33,6 +33,7 @@
 #include <linux/nodemask.h>
 #include <linux/page-isolation.h>
 #include <linux/slab.h>
+#include <linux/sort.h>
 
 #include <ballast/driver_pages.h>
 #include <linux/balloon_block.h>
@@ -93,22 +94,29 @@ static int send_ranges(struct virtio_balloon *vb)
 	return 0;
 }
 
+/* One more block to send; when the buffer is full it goes. */
+static int collect_block(struct virtio_balloon *vb, unsigned long pfn)
+{
+	int err;
+
+	if (balloon_ranges_add(&vb->ranges, pfn, pageblock_nr_pages))
+		return 0;
+	err = send_ranges(vb);
+	if (!err)
+		balloon_ranges_add(&vb->ranges, pfn, pageblock_nr_pages);
+	return err;
+}
+
 static int report_blocks(struct virtio_balloon *vb, struct list_head *blocks)
 {
-	struct balloon_ranges *ranges = &vb->ranges;
 	struct page *block;
 	int err;
 
-	ranges->nr = 0;
+	vb->ranges.nr = 0;
 	list_for_each_entry(block, blocks, lru) {
-		unsigned long pfn = page_to_pfn(block);
-
-		if (balloon_ranges_add(ranges, pfn, pageblock_nr_pages))
-			continue;
-		err = send_ranges(vb);
+		err = collect_block(vb, page_to_pfn(block));
 		if (err)
 			return err;
-		balloon_ranges_add(ranges, pfn, pageblock_nr_pages);
 	}
 	return send_ranges(vb);
 }
@@ -121,6 +129,16 @@ static void set_block_pfns(struct virtio_balloon *vb, struct page *block)
 		balloon_add_page_pfns(vb, block + i);
 }
 
+/* One more block to tell of; when the buffer is full it goes. */
+static void tell_block(struct virtio_balloon *vb, struct virtqueue *vq,
+		       struct page *block)
+{
+	set_block_pfns(vb, block);
+	if (vb->num_pfns + VIRTIO_BALLOON_PAGES_PER_BLOCK >
+	    VIRTIO_BALLOON_BLOCK_PFNS)
+		balloon_tell_host(vb, vq);
+}
+
 /* Called with the balloon lock held; the list is in the order of addresses. */
 static void tell_block_pfns(struct virtio_balloon *vb, struct virtqueue *vq,
 			    struct list_head *blocks)
@@ -128,12 +146,8 @@ static void tell_block_pfns(struct virtio_balloon *vb, struct virtqueue *vq,
 	struct page *block;
 
 	vb->num_pfns = 0;
-	list_for_each_entry(block, blocks, lru) {
-		set_block_pfns(vb, block);
-		if (vb->num_pfns + VIRTIO_BALLOON_PAGES_PER_BLOCK >
-		    VIRTIO_BALLOON_BLOCK_PFNS)
-			balloon_tell_host(vb, vq);
-	}
+	list_for_each_entry(block, blocks, lru)
+		tell_block(vb, vq, block);
 	balloon_tell_host(vb, vq);
 }
 
@@ -143,9 +157,12 @@ static void hold_blocks(struct virtio_balloon *vb, struct list_head *blocks,
 {
 	struct page *block, *next;
 
-	list_for_each_entry_safe(block, next, blocks, lru)
-		list_move_tail(&block->lru,
-			       &vb->nodes[page_to_nid(block)].fresh);
+	list_for_each_entry_safe(block, next, blocks, lru) {
+		struct balloon_node *node = &vb->nodes[page_to_nid(block)];
+
+		list_move_tail(&block->lru, &node->fresh);
+		node->held++;
+	}
 	WRITE_ONCE(vb->num_blocks, vb->num_blocks + nr);
 	count_vm_events(BALLOON_INFLATE, nr << pageblock_order);
 }
@@ -512,6 +529,123 @@ void balloon_offer_blocks(struct virtio_balloon *vb)
 	mutex_unlock(&vb->balloon_lock);
 }
 
+/**
+ * balloon_ask_blocks_again() - give all blocks to the host once more
+ * @vb: the balloon; balloon_give_blocks_again() does so
+ *
+ * Not those that are locked by somebody while this goes on.
+ *
+ * Context: the size work, sleeps.
+ */
+void balloon_ask_blocks_again(struct virtio_balloon *vb)
+{
+	int nid;
+
+	mutex_lock(&vb->balloon_lock);
+	spin_lock(&vb->held_lock);
+	for_each_online_node(nid)
+		vb->nodes[nid].again = vb->nodes[nid].held;
+	spin_unlock(&vb->held_lock);
+	mutex_unlock(&vb->balloon_lock);
+}
+
+/*
+ * Under the balloon lock: the next blocks to give again. They stay where they
+ * are, but at the other end of the list: from now on they may be isolated, but
+ * not leave the balloon before that lock is released.
+ *
+ * What is to be given again is at the beginning of a list: blocks come back there
+ * from isolation, and are counted once more; new ones are put at the end, and who
+ * leaves is not taken off the count. So none is left out, and one or the other is
+ * given twice, which does no harm.
+ */
+static unsigned int pick_blocks_again(struct virtio_balloon *vb)
+{
+	struct balloon_node *node;
+	unsigned int nr = 0;
+	struct page *block;
+	int nid;
+
+	spin_lock(&vb->held_lock);
+	for_each_online_node(nid) {
+		node = &vb->nodes[nid];
+		node->again = min(node->again, node->held);
+		for (; node->again && nr < BALLOON_AGAIN_BATCH; node->again--) {
+			block = list_first_entry_or_null(&node->blocks,
+							 struct page, lru);
+			if (!block) {
+				node->again = 0;
+				break;
+			}
+			vb->again_pfns[nr++] = page_to_pfn(block);
+			list_move_tail(&block->lru, &node->blocks);
+		}
+	}
+	spin_unlock(&vb->held_lock);
+	return nr;
+}
+
+static int pfn_cmp(const void *a, const void *b)
+{
+	unsigned long pfn_a = *(const unsigned long *)a;
+	unsigned long pfn_b = *(const unsigned long *)b;
+
+	return pfn_a < pfn_b ? -1 : pfn_a > pfn_b;
+}
+
+/* Under the balloon lock; the PFNs are in order. */
+static int send_blocks_again(struct virtio_balloon *vb, unsigned int nr)
+{
+	unsigned int i;
+	int err;
+
+	if (!vb->use_ranges) {
+		for (i = 0; i < nr; i++)
+			tell_block(vb, vb->inflate_vq,
+				   pfn_to_page(vb->again_pfns[i]));
+		balloon_tell_host(vb, vb->inflate_vq);
+		return virtqueue_is_broken(vb->inflate_vq) ? -EIO : 0;
+	}
+
+	vb->ranges.nr = 0;
+	for (i = 0; i < nr; i++) {
+		err = collect_block(vb, vb->again_pfns[i]);
+		if (err)
+			return err;
+	}
+	return send_ranges(vb) ?: finish_ranges(vb);
+}
+
+/**
+ * balloon_give_blocks_again() - send the next blocks to the host once more
+ * @vb: the balloon, balloon_ask_blocks_again() was called
+ *
+ * The balloon lock is held until the host has acknowledged them, as where blocks
+ * are inflated by PFN, and for no more of them: a block that left the balloon
+ * before that would lose what the guest has in it by then.
+ *
+ * Context: the size work, no locks held. Allocates no memory.
+ * Return: whether there may be more; not if the device is broken.
+ */
+bool balloon_give_blocks_again(struct virtio_balloon *vb)
+{
+	unsigned int nr;
+	int err = 0;
+
+	mutex_lock(&vb->balloon_lock);
+	nr = pick_blocks_again(vb);
+	if (nr) {
+		sort(vb->again_pfns, nr, sizeof(vb->again_pfns[0]), pfn_cmp,
+		     NULL);
+		err = send_blocks_again(vb, nr);
+		if (!err)
+			vb->count.given_again +=
+				nr * VIRTIO_BALLOON_PAGES_PER_BLOCK;
+	}
+	mutex_unlock(&vb->balloon_lock);
+	return nr && !err;
+}
+
 /*
  * Under the balloon lock: up to @nr blocks of a list, the last ones first. Not
  * those that are being given back just now.
@@ -580,6 +714,7 @@ static unsigned int release_from_node(struct virtio_balloon *vb,
 	node = &vb->nodes[nid];
 	released = pick_blocks(vb, &node->fresh, nr, &blocks);
 	released += pick_blocks(vb, &node->blocks, nr - released, &blocks);
+	node->held -= released;
 	if (released < nr)
 		node_set(nid, *seen);
 	WRITE_ONCE(vb->num_blocks, vb->num_blocks - released);
@@ -639,9 +774,12 @@ static void balloon_block_putback(struct address_space *mapping,
 				  struct page *block, enum migrate_mode mode)
 {
 	struct virtio_balloon *vb = driver_pages_private(mapping);
+	struct balloon_node *node = &vb->nodes[page_to_nid(block)];
 
 	spin_lock(&vb->held_lock);
-	list_add(&block->lru, &vb->nodes[page_to_nid(block)].blocks);
+	list_add(&block->lru, &node->blocks);
+	if (node->again)
+		node->again++;
 	spin_unlock(&vb->held_lock);
 }
 
@@ -663,6 +801,7 @@ static int balloon_block_migrate(struct address_space *mapping,
 		set_block_pfns(vb, block);
 		balloon_tell_host(vb, vb->deflate_vq);
 	}
+	vb->nodes[page_to_nid(block)].held--;
 	/* Last, for the device goes away when there is nothing left. */
 	WRITE_ONCE(vb->num_blocks, vb->num_blocks - 1);
 	count_vm_events(BALLOON_DEFLATE, pageblock_nr_pages);

@@ -65,6 +65,7 @@ static int balloon_stats_show(struct seq_file *m, void *v)
 	COUNT(singles_released);
 	COUNT(singles_migrated);
 	COUNT(singles_absorbed);
+	COUNT(given_again);
 	COUNT(room_made);
 	COUNT(floor_episodes);
 	COUNT(oom_deflations);

@@ -22,6 +22,9 @@
  * Where singles stand in for blocks, 3a. may go beyond the target for a moment:
  * 2. follows, and releases singles for the blocks.
  *
+ * When there is nothing to do, and the host asks for what it asked for before,
+ * all that is held is sent to it once more: see balloon_asked_again().
+ *
  * The queues, free page hinting and reporting are as in the in-tree driver.
  */
 
@@ -314,6 +317,24 @@ static void virtio_balloon_queue_free_page_work(struct virtio_balloon *vb)
 	queue_work(vb->balloon_wq, &vb->report_free_page_work);
 }
 
+static u32 virtio_balloon_cmd_id_received(struct virtio_balloon *vb)
+{
+	u32 cmd_id;
+
+	mutex_lock(&vb->cmd_id_lock);
+	if (test_and_clear_bit(VIRTIO_BALLOON_CONFIG_READ_CMD_ID,
+			       &vb->config_read_bitmap)) {
+		/* Legacy balloon config space is LE, unlike all other devices. */
+		virtio_cread_le(vb->vdev, struct virtio_balloon_config,
+				free_page_hint_cmd_id,
+				&vb->cmd_id_received_cache);
+	}
+	cmd_id = vb->cmd_id_received_cache;
+	mutex_unlock(&vb->cmd_id_lock);
+
+	return cmd_id;
+}
+
 static void start_update_balloon_size(struct virtio_balloon *vb)
 {
 	WRITE_ONCE(vb->retarget, true);
@@ -328,8 +349,9 @@ static void virtballoon_changed(struct virtio_device *vdev)
 
 	spin_lock_irqsave(&vb->stop_update_lock, flags);
 	if (!vb->stop_update) {
-		start_update_balloon_size(vb);
+		/* In this order: see balloon_asked_again(). */
 		virtio_balloon_queue_free_page_work(vb);
+		start_update_balloon_size(vb);
 	}
 	spin_unlock_irqrestore(&vb->stop_update_lock, flags);
 }
@@ -360,6 +382,8 @@ static void update_balloon_stats_func(struct work_struct *work)
 	finish_wakeup_event(vb);
 }
 
+/* How long pages are given again before looking at the target again. */
+#define BALLOON_AGAIN_JIFFIES	max(HZ / 10, 1)
 /* How many blocks to release before looking at the target again. */
 #define BALLOON_RELEASE_BATCH	1024U
 
@@ -438,6 +462,48 @@ static unsigned long balloon_step(struct virtio_balloon *vb)
 	return balloon_retry_delay(vb, true);
 }
 
+/*
+ * The host has changed the configuration. If it asks for nothing else than last
+ * time, it has got memory for pages of the balloon, be it that the guest was
+ * migrated, or loaded, or that discards were forbidden for a while. It wants to
+ * hear of all of them once more.
+ *
+ * The device shows the command id of free page hinting only until it is answered,
+ * so both works go by what the first of them has read. Two changes may be read as
+ * one: then the second one looks like a request, and costs some work.
+ */
+static bool balloon_asked_again(struct virtio_balloon *vb)
+{
+	u32 target = balloon_target(vb);
+	u32 cmd_id = 0;
+	bool same;
+
+	if (virtio_has_feature(vb->vdev, VIRTIO_BALLOON_F_FREE_PAGE_HINT))
+		cmd_id = virtio_balloon_cmd_id_received(vb);
+	same = target == vb->asked && cmd_id == vb->asked_cmd_id;
+	vb->asked = target;
+	vb->asked_cmd_id = cmd_id;
+	return same && balloon_num_pages(vb);
+}
+
+/*
+ * Send some of what is held once more. True if that is not all: it goes on when
+ * the balloon has nothing else to do.
+ */
+static bool balloon_give_again(struct virtio_balloon *vb)
+{
+	unsigned long end = jiffies + BALLOON_AGAIN_JIFFIES;
+	bool more;
+
+	do {
+		more = balloon_give_blocks_again(vb) ||
+		       balloon_give_singles_again(vb);
+		cond_resched();
+	} while (more && time_before(jiffies, end) &&
+		 !READ_ONCE(vb->retarget) && !READ_ONCE(vb->stop_update));
+	return more;
+}
+
 static void update_balloon_size_func(struct work_struct *work)
 {
 	struct virtio_balloon *vb = container_of(to_delayed_work(work),
@@ -450,18 +516,35 @@ static void update_balloon_size_func(struct work_struct *work)
 	if (xchg(&vb->retarget, false)) {
 		vb->blocks_exhausted = false;
 		vb->retry = 0;
+		vb->giving = false;
+		vb->quiet = balloon_asked_again(vb);
+		if (vb->quiet) {
+			balloon_ask_blocks_again(vb);
+			balloon_ask_singles_again(vb);
+			vb->again = true;
+		}
 	}
 
 	balloon_note_events(vb);
-	delay = balloon_step(vb);
+	if (vb->giving) {
+		vb->giving = balloon_give_again(vb);
+		vb->again = vb->giving;
+		delay = BALLOON_STEP_AGAIN;
+	} else {
+		delay = balloon_step(vb);
+	}
 	if (balloon_num_pages(vb) != READ_ONCE(vb->told) ||
-	    delay == BALLOON_STEP_DONE)
+	    (delay == BALLOON_STEP_DONE && !vb->quiet))
 		update_balloon_size(vb);
 
-	/* Waiting for memory to come free keeps nobody awake. */
 	if (delay != BALLOON_STEP_AGAIN) {
 		balloon_offer_blocks(vb);
-		finish_wakeup_event(vb);
+		/* Waiting for memory to come free keeps nobody awake. */
+		vb->giving = vb->again && delay != BALLOON_STEP_SOON;
+		if (vb->giving)
+			delay = BALLOON_STEP_AGAIN;
+		else
+			finish_wakeup_event(vb);
 	}
 	/* At once, even if the OOM notifier would have us look in a while. */
 	if (delay == BALLOON_STEP_AGAIN)
@@ -537,19 +620,6 @@ static int init_vqs(struct virtio_balloon *vb)
 		vb->reporting_vq = vqs[VIRTIO_BALLOON_VQ_REPORTING];
 
 	return 0;
-}
-
-static u32 virtio_balloon_cmd_id_received(struct virtio_balloon *vb)
-{
-	if (test_and_clear_bit(VIRTIO_BALLOON_CONFIG_READ_CMD_ID,
-			       &vb->config_read_bitmap)) {
-		/* Legacy balloon config space is LE, unlike all other devices. */
-		virtio_cread_le(vb->vdev, struct virtio_balloon_config,
-				free_page_hint_cmd_id,
-				&vb->cmd_id_received_cache);
-	}
-
-	return vb->cmd_id_received_cache;
 }
 
 static int send_cmd_id_start(struct virtio_balloon *vb)
@@ -832,6 +902,7 @@ static int virtballoon_probe(struct virtio_device *vdev)
 	spin_lock_init(&vb->wakeup_lock);
 	mutex_init(&vb->balloon_lock);
 	mutex_init(&vb->stats_lock);
+	mutex_init(&vb->cmd_id_lock);
 	spin_lock_init(&vb->held_lock);
 	init_waitqueue_head(&vb->acked);
 	vb->vdev = vdev;

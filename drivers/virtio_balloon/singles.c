@@ -206,6 +206,63 @@ unsigned int balloon_release_singles(struct virtio_balloon *vb,
 	return num;
 }
 
+/**
+ * balloon_ask_singles_again() - give all single pages to the host once more
+ * @vb: the balloon; balloon_give_singles_again() does so
+ *
+ * Not those that are isolated while this goes on.
+ *
+ * Context: the size work, sleeps.
+ */
+void balloon_ask_singles_again(struct virtio_balloon *vb)
+{
+	mutex_lock(&vb->balloon_lock);
+	spin_lock(&vb->held_lock);
+	vb->singles_again = vb->num_singles / VIRTIO_BALLOON_PAGES_PER_PAGE;
+	spin_unlock(&vb->held_lock);
+	mutex_unlock(&vb->balloon_lock);
+}
+
+/**
+ * balloon_give_singles_again() - send the next ones to the host once more
+ * @vb: the balloon, balloon_ask_singles_again() was called
+ *
+ * See pick_blocks_again() for which those are, and balloon_give_blocks_again()
+ * for what the balloon lock is held for.
+ *
+ * Context: the size work, no locks held. Allocates no memory.
+ * Return: whether there may be more; not if the device is broken.
+ */
+bool balloon_give_singles_again(struct virtio_balloon *vb)
+{
+	struct page *page;
+	unsigned int num;
+	bool more;
+
+	mutex_lock(&vb->balloon_lock);
+	spin_lock(&vb->held_lock);
+	vb->singles_again = min(vb->singles_again, vb->num_singles /
+				VIRTIO_BALLOON_PAGES_PER_PAGE);
+	while (vb->singles_again && vb->num_pfns < VIRTIO_BALLOON_SINGLE_PFNS) {
+		page = list_first_entry_or_null(&vb->singles, struct page, lru);
+		if (!page) {
+			vb->singles_again = 0;
+			break;
+		}
+		vb->singles_again--;
+		list_move_tail(&page->lru, &vb->singles);
+		balloon_add_page_pfns(vb, page);
+	}
+	spin_unlock(&vb->held_lock);
+	num = vb->num_pfns;
+	balloon_tell_host(vb, vb->inflate_vq);
+	more = num && !virtqueue_is_broken(vb->inflate_vq);
+	if (more)
+		vb->count.given_again += num;
+	mutex_unlock(&vb->balloon_lock);
+	return more;
+}
+
 /*
  * Are all singles in the pageblock of this one? Then it is as good as it gets,
  * unless somebody empties this very block. Who else is in the block may change
@@ -249,6 +306,8 @@ static void virtballoon_putback(struct address_space *mapping,
 
 	spin_lock(&vb->held_lock);
 	list_add(&page->lru, &vb->singles);
+	if (vb->singles_again)
+		vb->singles_again++;
 	spin_unlock(&vb->held_lock);
 }
 
