@@ -35,7 +35,8 @@ in_namespace()
 }
 
 # run HOW SCRIPT...: a guest on huge pages; the script says when it is in the
-# middle of things, and is ended by HOW: a signal, or none.
+# middle of things, and is ended by HOW: a signal, or none. RUNNER is what runs it.
+RUNNER=("$TOP/tests/run-guest" --mem 256 --backing hugetlb --)
 run()
 {
 	local how=$1 before ns rc=0 pid
@@ -45,7 +46,7 @@ run()
 	before=$(machine)
 	set -m
 	# Whoever started us may ignore signals; bash can't undo that itself.
-	env --default-signal "$TOP/tests/run-guest" --mem 256 --backing hugetlb -- "
+	env --default-signal "${RUNNER[@]}" "
 		readlink /proc/self/ns/pid > $dir/ns
 		$2" > "$dir/out" 2>&1 </dev/null &
 	pid=$!
@@ -77,6 +78,25 @@ run INT "touch $dir/middle; while :; do guest_stop g; guest_start g --mem 256 --
 run TERM "touch $dir/middle; guest_exec g 'cat /dev/zero > /dev/null'" "SIGTERM"
 run none "kill -9 \$(guest_pid g); until ! guest_running g; do sleep 0.1; done" \
 	"QEMU is killed"
+
+# The same without libvirtd.
+cat > "$dir/direct" <<-END
+	. "$TOP/tests/lib/test.sh"
+	vms "\$@"
+	hugepages_reserve 256
+	vm_start g --mem 256 --backing hugetlb
+	eval "\$1"
+	vm_stop_all
+	done_testing
+END
+RUNNER=(bash "$dir/direct")
+run none "true" "without libvirtd, a good end"
+run INT "vm_next g; vm_migrate g; touch $dir/middle; vm_wait_event g never 600" \
+	"Ctrl-C while a guest migrates"
+run TERM "touch $dir/middle; guest_exec g 'cat /dev/zero > /dev/null'" \
+	"SIGTERM without libvirtd"
+run none "kill -9 \$(guest_pid g); until ! vm_running g; do sleep 0.1; done" \
+	"QEMU is killed, without libvirtd"
 
 # Two at a time: what one uses is not busy for the other.
 "$TOP/tests/run-guest" --mem 256 -- "touch $dir/one

@@ -3,10 +3,26 @@
 #
 # Guests on the private libvirtd: start, drive through the agent, measure.
 # Sizes are MiB. Needs lib.sh, accel.sh and libvirt.sh; RUN is set.
+#
+# What drives and measures a guest is for those of qemu.sh as well, which have no
+# libvirtd: is_vm tells them apart.
 
 HERE_GUEST=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 vsh() { virsh -q "$@"; }
+
+# is_vm NAME: it is one of qemu.sh.
+is_vm() { [ -d "$RUN/vm/$1" ]; }
+
+# monitor NAME JSON: QMP; prints the reply.
+monitor()
+{
+	if is_vm "$1"; then
+		vm_qmp "$@"
+	else
+		vsh qemu-monitor-command "$1" "$2"
+	fi
+}
 
 # qemu_path stock|patched|FILE
 qemu_path()
@@ -215,7 +231,11 @@ guest_start()
 
 guest_running()
 {
-	[ "$(vsh domstate "$1" 2>/dev/null)" = running ]
+	if is_vm "$1"; then
+		vm_running "$1"
+	else
+		[ "$(vsh domstate "$1" 2>/dev/null)" = running ]
+	fi
 }
 
 guest_stop()
@@ -223,6 +243,7 @@ guest_stop()
 	local name
 
 	for name; do
+		! is_vm "$name" || { vm_stop "$name"; continue; }
 		vsh destroy "$name" >/dev/null 2>&1 || true
 		rm -f "$RUN/$name.disk"
 	done
@@ -236,8 +257,10 @@ wait_line()
 		< <(exec tail -n "+$3" -f "$2" 2>/dev/null)
 }
 
+# agent NAME JSON [SECONDS]: ask the guest's agent; prints the reply.
 agent()
 {
+	! is_vm "$1" || { vm_agent "$@"; return; }
 	vsh qemu-agent-command "$1" --timeout "${3:-60}" "$2"
 }
 
@@ -286,7 +309,8 @@ guest_get()
 	guest_exec "$1" "cat '$2'"
 }
 
-guest_log() { cat "$RUN/$1.console"; }
+# A guest that migrates has one console.
+guest_log() { cat "$RUN/${1%%+*}.console"; }
 
 # guest_check_log NAME: fails and shows it if the guest's kernel complained.
 # A running guest is asked for the messages that the console leaves out.
@@ -299,7 +323,7 @@ guest_check_log()
 	bad+='|rcu.*stall|soft lockup|init-failed|refcount_t'
 
 	{
-		cat "$RUN/$1.console"
+		guest_log "$1"
 		! guest_running "$1" || guest_exec "$1" dmesg
 	} > "$RUN/$1.messages"
 	if grep -aE "$bad" "$RUN/$1.messages" |
@@ -316,12 +340,25 @@ guest_vmstat()
 
 # --- the balloon
 
-setmem()
+setmem() { setmem_kib "$1" $(($2 * 1024)); }
+
+setmem_kib()
 {
-	vsh setmem "$1" --size "${2}MiB" --live
+	if is_vm "$1"; then
+		vm_do "$1" balloon '{"value": '$(($2 * 1024))'}' >/dev/null
+	else
+		vsh setmem "$1" --size "${2}KiB" --live
+	fi
 }
 
-domain_log() { echo "$RUN/log/qemu/$1.log"; }
+domain_log()
+{
+	if is_vm "$1"; then
+		echo "$RUN/vm/$1/log"
+	else
+		echo "$RUN/log/qemu/$1.log"
+	fi
+}
 
 # A place in the domain's log, to measure from.
 log_mark()
@@ -335,8 +372,10 @@ trace_set()
 
 	shift 2
 	for event; do
-		vsh qemu-monitor-command "$name" --hmp \
-			"trace-event $event $state" >/dev/null
+		monitor "$name" '{"execute": "trace-event-set-state",
+			"arguments": {"name": "'"$event"'", "enable":
+			'"$([ "$state" = on ] && echo true || echo false)"'}}' \
+			>/dev/null
 	done
 }
 trace_on() { local n=$1; shift; trace_set "$n" on "$@"; }
@@ -348,12 +387,19 @@ trace_events()
 	tail -n "+$2" "$(domain_log "$1")" | grep -aE "^[0-9]+@.*:${3:-}" || true
 }
 
-guest_mib() { vsh dominfo "$1" | awk '/^Max memory/{print $3 / 1024}'; }
+guest_mib()
+{
+	if is_vm "$1"; then
+		cat "$RUN/vm/$1/mib"
+	else
+		vsh dominfo "$1" | awk '/^Max memory/{print $3 / 1024}'
+	fi
+}
 
 # What the guest says it has: MiB.
 balloon_actual()
 {
-	vsh qemu-monitor-command "$1" '{"execute": "query-balloon"}' |
+	monitor "$1" '{"execute": "query-balloon"}' |
 		jq '.return.actual / 1048576'
 }
 
@@ -433,7 +479,14 @@ virtio_mem_to()
 
 # --- the host's side
 
-guest_pid() { cat "/run/libvirt/qemu/$1.pid"; }
+guest_pid()
+{
+	if is_vm "$1"; then
+		cat "$RUN/vm/$1/pid"
+	else
+		cat "/run/libvirt/qemu/$1.pid"
+	fi
+}
 
 # smaps_kib NAME KEY: of the whole QEMU process.
 smaps_kib()

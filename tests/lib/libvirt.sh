@@ -15,15 +15,21 @@
 # libvirt_enter ARGUMENT...: the script's own arguments.
 libvirt_enter()
 {
+	namespaces_enter "libvirtd virsh" "$@"
+	libvirt_up
+}
+
+# namespaces_enter "TOOL..." ARGUMENT...: the namespaces alone.
+namespaces_enter()
+{
 	local tool
 
 	if [ -n "${BALLAST_RUN:-}" ]; then
 		RUN=$BALLAST_RUN
-		libvirt_up
 		return
 	fi
-	need_root "a private libvirtd"
-	for tool in libvirtd virsh unshare jq; do
+	need_root "running guests"
+	for tool in $1 unshare jq; do
 		PATH=$PATH:/usr/sbin command -v $tool >/dev/null ||
 			die "$tool not found: needed to run guests;" \
 				"run 'make setup'"
@@ -31,6 +37,7 @@ libvirt_enter()
 	unshare -m -p -n -i --fork --kill-child --mount-proc true 2>/dev/null ||
 		die "no namespaces: unshare failed;" \
 			"run outside the container, or as a privileged one"
+	shift
 	libvirt_outer "$@"
 }
 

@@ -6,7 +6,8 @@
 #	. "$(dirname "$0")/../lib/test.sh"
 #	guests "$@"
 #
-# From there on the script runs on the private libvirtd, see libvirt.sh.
+# From there on the script runs on the private libvirtd, see libvirt.sh; with vms
+# instead of guests it has none, and runs QEMU itself, see qemu.sh.
 
 HERE_TEST=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=scripts/lib.sh
@@ -17,6 +18,8 @@ HERE_TEST=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$HERE_TEST/libvirt.sh"
 # shellcheck source=tests/lib/guest.sh
 . "$HERE_TEST/guest.sh"
+# shellcheck source=tests/lib/qemu.sh
+. "$HERE_TEST/qemu.sh"
 # shellcheck source=tests/lib/tap.sh
 . "$HERE_TEST/tap.sh"
 
@@ -25,7 +28,11 @@ exec {TAP_OUT}>&1
 
 die() { comment "ballast: $*" >&"$TAP_OUT"; exit 1; }
 
-guests()
+guests() { guests_begin libvirt_enter "$@"; }
+vms() { guests_begin qemu_enter "$@"; }
+
+# guests_begin ENTER ARGUMENT...
+guests_begin()
 {
 	if [ -z "${BALLAST_RUN:-}" ]; then
 		[ -r "$OUT/initramfs.cpio.gz" ] ||
@@ -34,7 +41,7 @@ guests()
 		accel_probe "$(qemu_path stock)" "$(kernel_path stock)" \
 			"$OUT/initramfs.cpio.gz"
 	fi
-	libvirt_enter "$@"
+	"$@"
 	comment "accelerator: $ACCEL ($ACCEL_WHY)"
 	# A command that nobody expected to fail ends the test: which one?
 	set -E
@@ -52,16 +59,25 @@ guests_end()
 	trap - ERR
 	set +e
 	result 1 "the test runs to its end"
-	vsh list --all --name 2>/dev/null | while read -r name; do
+	{ vm_names; vsh list --all --name 2>/dev/null; } | while read -r name; do
 		[ -z "$name" ] || evidence "$name" </dev/null
 	done
 	echo "1..$tap_n"
 }
 
+guest_state()
+{
+	if is_vm "$1"; then
+		monitor "$1" '{"execute": "query-status"}'
+	else
+		vsh domstate "$1" --reason
+	fi
+}
+
 # evidence NAME: what a guest has to say when something has gone wrong.
 evidence()
 {
-	comment "guest $1: $(vsh domstate "$1" --reason 2>&1)" \
+	comment "guest $1: $(guest_state "$1" 2>&1)" \
 		"$(agent "$1" '{"execute": "guest-ping"}' 10 2>&1)" \
 		"$(guest_exec "$1" '
 			cat /sys/kernel/debug/virtio_balloon/* 2>/dev/null
@@ -69,7 +85,7 @@ evidence()
 				/proc/meminfo
 			ps -o pid,stat,comm | grep -v "\[" | tail -n 12' \
 			20 2>&1 | paste -sd '|' | sed 's/|/ | /g')" \
-		"its console:" "$(tail -n 12 "$RUN/$1.console" | tr -d '\r')" \
+		"its console:" "$(guest_log "$1" | tail -n 12 | tr -d '\r')" \
 		"its QEMU:" "$(tail -n 6 "$(domain_log "$1")")"
 }
 
@@ -147,14 +163,14 @@ balloon_pages()
 
 	total=$(($(guest_mib "$1") * 1024))
 	mark=$(log_mark "$1")
-	vsh setmem "$1" --size "$((total - $2 * 4))KiB" --live
+	setmem_kib "$1" $((total - $2 * 4))
 	wait_pages "$1" "$2" "${3:-120}" "$mark"
 }
 
 # qmp_balloon NAME BYTES: what virsh would not ask for.
 qmp_balloon()
 {
-	vsh qemu-monitor-command "$1" '{"execute": "balloon",
+	monitor "$1" '{"execute": "balloon",
 		"arguments": {"value": '"$2"'}}' | jq -c '.error // "fine"'
 }
 
