@@ -7,15 +7,19 @@
 # what a row is compared with (virtio-mem, a guest without a balloon).
 #
 # tests/bench.sh [CASE...]: only these cases: fpr idle shrink thp steps stress
-# oom. BENCH_QUICK=1: one pattern, one seed. BENCH_COLUMNS="stock all": only
+# oom migrations. BENCH_QUICK=1: one pattern, one seed. BENCH_COLUMNS="stock all": only
 # these columns.
 
 set -eu
 HERE=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=tests/lib/results.sh
 . "$HERE/lib/results.sh"
+# shellcheck source=tests/lib/qemu.sh
+. "$HERE/lib/qemu.sh"
+# shellcheck source=tests/lib/migrations.sh
+. "$HERE/lib/migrations.sh"
 
-ALL_CASES="fpr idle shrink thp steps stress oom"
+ALL_CASES="fpr idle shrink thp steps stress oom migrations"
 for kind; do
 	case " $ALL_CASES " in
 	*" $kind "*) ;;
@@ -31,10 +35,12 @@ QUICK=${BENCH_QUICK:-}
 PLAN="regular:4:1 random:8:1 random:4:1 random:4:2 random:2:1 files:2:1"
 PERCENTS="25 50 75"
 SEEDS="1 2"
+MIGRATIONS=50
 if [ -n "$QUICK" ]; then
 	PLAN=random:4:1
 	PERCENTS=50
 	SEEDS=1
+	MIGRATIONS=10
 fi
 
 # --- the cases
@@ -317,6 +323,23 @@ growth()
 	guest_stop g
 }
 
+# migrations COLUMN: from QEMU to QEMU, each time while the guest is at a new target
+# for its balloon; how many in a row go well.
+migrations()
+{
+	local column=$1 qemu=stock
+
+	[ "$column" != all ] || qemu=patched
+	RANDOM=1
+	# shellcheck disable=SC2046
+	vm_begin m $(parts "$column") --fpr on --mem 512
+	hops m "$MIGRATIONS" "$qemu"
+	put migrations_ok "$column" chain "$HOPS_OK"
+	progress "$HOPS_OK of $MIGRATIONS went well${HOPS_WHY:+; $HOPS_WHY}"
+	[ -n "$HOPS_WHY" ] || finish m "$column" migrations_ok
+	vm_stop_all
+}
+
 # --- the plan: all columns in each round, so that what else the machine does
 # hits all of them
 
@@ -390,6 +413,8 @@ case_oom()
 	each stock modules all -- steady_load oom_kills
 	each stock modules all -- growth oom_kills
 }
+
+case_migrations() { each stock modules all -- migrations migrations_ok; }
 
 for kind in $CASES; do
 	"case_$kind"
@@ -553,6 +578,14 @@ table_oom()
 {
 	worst_row oom_kills processes 0 "$(ours "<=" 9 0 0)" max \
 		"livelocks: $(spread livelocks stock modules all)" reference=
+}
+
+table_migrations()
+{
+	worst_row migrations_ok migrations "all of them" \
+		"$(ours "==" 0 "$MIGRATIONS" "$MIGRATIONS")" min \
+		"in a row, each in the middle of inflating or deflating" \
+		reference="$MIGRATIONS"
 }
 
 for kind in $CASES; do

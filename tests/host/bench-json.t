@@ -27,7 +27,7 @@ ok "no row is missing" has '[.rows[].name] as $have |
 	["fpr_returned_share", "fpr_moves_ratio", "packing_cpu_share",
 	"moves_ratio", "shrink_time_vs_virtio_mem", "compaction_keeps_thp",
 	"highalloc_steps_25", "highalloc_steps_50", "highalloc_steps_75",
-	"highalloc_stress", "oom_kills"] - $have == []'
+	"highalloc_stress", "oom_kills", "migrations_ok"] - $have == []'
 ok "every single run is there, with its setting" has '.runs | length > 0 and
 	all(.[]; (.name, .column, .setting | type) == "string" and
 		(.value | type) == "number")'

@@ -118,6 +118,7 @@ attempt()
 		virsh -q list --name | while read -r g; do
 			[ -z "$g" ] || guest_stop "$g" </dev/null
 		done
+		[ ! -e "$RUN/vm" ] || vm_stop_all
 	fi
 }
 
@@ -127,20 +128,21 @@ progress() { say "  [$SECONDS s] $LABEL: $*"; }
 # and not what our driver has moved and reported before it came.
 no_packing() { [ "$1" != all ] || echo "--params pack_cpu=0"; }
 
+# parts COLUMN: what it is made of, as options.
+parts()
+{
+	case $1 in
+	stock|by_hand) echo --kernel stock --qemu stock --balloon stock ;;
+	modules) echo --kernel stock --qemu stock --balloon ballast ;;
+	all)	echo --kernel ballast --qemu patched --balloon ballast ;;
+	esac
+}
+
 # start NAME COLUMN FPR OPTION...
 start()
 {
-	local name=$1 column=$2 fpr=$3
-
-	shift 3
-	case $column in
-	stock|by_hand)
-		set -- --kernel stock --qemu stock --balloon stock "$@" ;;
-	modules)
-		set -- --kernel stock --qemu stock --balloon ballast "$@" ;;
-	all)	set -- --kernel ballast --qemu patched --balloon ballast "$@" ;;
-	esac
-	guest_start "$name" --fpr "$fpr" "$@"
+	# shellcheck disable=SC2046
+	guest_start "$1" --fpr "$3" $(parts "$2") "${@:4}"
 }
 
 # reach NAME MIB: setmem and wait; prints the seconds, or dies with the reason.
