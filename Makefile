@@ -11,7 +11,7 @@ unexport MAKEFLAGS MFLAGS
 
 .PHONY: help demo bench bench-quick check check-host check-qemu check-drivers \
 	check-cooperation check-guest torture setup kernel kernel-debug qemu \
-	drivers guest lint clean distclean
+	qemu-fuzz drivers guest lint clean distclean
 
 help:		## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 20
@@ -50,6 +50,8 @@ kernel-debug: setup	## the guest kernel with KASAN, lockdep and so on
 	@guest-kernel/build.sh debug
 qemu: setup	## QEMU, patched, and Debian's beside it; with QEMU_BASE=7.2 Debian 12's, too
 	@scripts/room.sh qemu-patches/build.sh
+qemu-fuzz: setup	## the patched QEMU with sanitizers, and a fuzzer of it
+	@scripts/room.sh qemu-patches/build.sh fuzz
 drivers: kernel	## the modules, for every guest kernel that is built
 	@scripts/drivers.sh
 guest: setup	## the guest's initramfs

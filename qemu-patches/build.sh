@@ -1,12 +1,22 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# build.sh [stock] [patched] [7.2]: QEMU 10.0 from Debian's source package, with
-# only Debian's patches (build/out/stock/) and with ours on top (build/out/);
-# Debian 12's QEMU 7.2 with ours on top (build/out/7.2/). By default the first
-# two, with QEMU_BASE=7.2 all. What is up to date is not built again.
+# build.sh [stock] [patched] [7.2] [fuzz]: QEMU 10.0 from Debian's source
+# package, with only Debian's patches (build/out/stock/) and with ours on top
+# (build/out/); Debian 12's QEMU 7.2 with ours on top (build/out/7.2/); and 10.0
+# once more with sanitizers and the fuzzer (build/out/fuzz/). By default the
+# first two, with QEMU_BASE=7.2 three. What is up to date is not built again.
 
 . "$(dirname "$0")/../scripts/lib.sh"
+
+# ASan and UBSan, for the tests of the device and for libFuzzer. Compiling for
+# them is slow: only the devices that the tests have, no TCG, little
+# optimisation. The line numbers are for what the sanitizers say.
+FUZZ=("--cc=ccache clang" --disable-tcg
+	--enable-fuzzing --enable-asan --enable-ubsan
+	--without-default-devices --with-devices-x86_64=ballast
+	-Doptimization=1 --extra-cflags=-gline-tables-only)
+FUZZ_DEVICES=(I440FX Q35 VIRTIO_PCI VIRTIO_BALLOON VIRTIO_MEM)
 
 # base VERSION: set what depends on it.
 base()
@@ -28,20 +38,21 @@ base()
 		python=--meson=/usr/bin/meson extra=--disable-werror
 		QTESTS=("${QTESTS[@]:1}")
 	fi
-	CONFIGURE=(
+	COMMON=(
 		"$python"
-		"--cc=ccache gcc"
 		--target-list=x86_64-softmmu
 		--without-default-features
-		--enable-system --enable-tcg --enable-kvm
+		--enable-system --enable-kvm
 		--enable-trace-backends=log
 		--disable-debug-info
 		--disable-docs "$extra" --disable-install-blobs
 		--firmwarepath=/usr/share/qemu:/usr/share/seabios
 	)
+	PLAIN=("${COMMON[@]}" "--cc=ccache gcc" --enable-tcg)
 }
 
-# unpack TREE [PATCH...]
+# unpack TREE [PATCH...]: with a configuration of the devices, if the array
+# devices names any.
 unpack()
 {
 	local tree=$1 p
@@ -53,45 +64,51 @@ unpack()
 		echo "applying ${p##*/}"
 		patch -d "$tree" -p1 -F0 -s <"$p" || return
 	done
+	[ ${#devices[@]} = 0 ] || printf 'CONFIG_%s=y\n' "${devices[@]}" \
+		>"$tree/configs/devices/x86_64-softmmu/ballast.mak"
 }
 
+# configure OPTION...
 configure()
 {
 	mkdir -p build && cd build &&
-		PYTHON=/usr/bin/python3 ../configure "${CONFIGURE[@]}"
+		PYTHON=/usr/bin/python3 ../configure "$@"
 }
 
 # stamped FILE STAMP
 stamped() { [ "$(cat "$1" 2>/dev/null)" = "$2" ]; }
 
-# build NAME TREE OUTDIR [PATCH...]
+# build NAME TREE OUTDIR [PATCH...]: the programs of the array programs, and
+# tests of the array qtests, configured as the array options says.
 build()
 {
-	local name=$1 tree=$2 out=$3/qemu-system-x86_64 want targets
+	local name=$1 tree=$2 out=$3 want p missing=
 
 	shift 3
-	want=$(hash "$DSC" "$@" <(echo "${CONFIGURE[@]}" "${QTESTS[@]}"))
-	targets=(qemu-system-x86_64)
-	[ "$name" = stock ] || targets+=("${QTESTS[@]}")
+	want=$(hash "$DSC" "$@" <(echo "${options[@]}" "${devices[@]}" \
+		"${programs[@]}" "${qtests[@]}"))
 
-	[ -x "$out" ] && stamped "$tree/.built" "$want" && return
+	for p in "${programs[@]}"; do
+		[ -x "$out/$p" ] || missing=$p
+	done
+	[ -z "$missing" ] && stamped "$tree/.built" "$want" && return
 	if ! stamped "$tree/.configured" "$want"; then
 		need_space "$BUILD" 3
 		step "unpack QEMU ($name)" unpack "$tree" "$@"
 		cd "$tree"
-		step "configure QEMU ($name)" configure
+		step "configure QEMU ($name)" configure "${options[@]}"
 		echo "$want" >.configured
 	fi
 
 	cd "$tree"
-	step "build QEMU ($name)" ninja -C build -j "$JOBS" "${targets[@]}"
-	mkdir -p "${out%/*}"
-	if [ "$name" != stock ]; then
-		mkdir -p "${out%/*}/qtest"
-		install -t "${out%/*}/qtest" "${QTESTS[@]/#/build/}"
-	fi
-	install build/qemu-system-x86_64 "$out.new"
-	mv "$out.new" "$out"
+	step "build QEMU ($name)" ninja -C build -j "$JOBS" \
+		"${programs[@]}" "${qtests[@]}"
+	mkdir -p "$out/qtest"
+	[ ${#qtests[@]} = 0 ] || install -t "$out/qtest" "${qtests[@]/#/build/}"
+	for p in "${programs[@]}"; do
+		install "build/$p" "$out/$p.new"
+		mv "$out/$p.new" "$out/$p"
+	done
 	echo "$want" >.built
 	cd "$TOP"
 }
@@ -101,16 +118,27 @@ if [ $# = 0 ]; then
 	[ "$QEMU_BASE" = 10.0 ] || set -- "$@" "$QEMU_BASE"
 fi
 for what in "$@"; do
+	programs=(qemu-system-x86_64)
+	qtests=() devices=()
 	case $what in
 	stock)
 		base 10.0
+		options=("${PLAIN[@]}")
 		build stock "$BUILD/qemu-stock" "$OUT/stock" ;;
 	patched)
 		base 10.0
+		options=("${PLAIN[@]}") qtests=("${QTESTS[@]}")
 		build patched "$BUILD/qemu" "$OUT" "$SERIES"/*.patch ;;
 	7.2)
 		base 7.2 QEMU_BASE=7.2
+		options=("${PLAIN[@]}") qtests=("${QTESTS[@]}")
 		build 7.2 "$BUILD/qemu-7.2" "$OUT/7.2" "$SERIES"/*.patch ;;
-	*)	die "unknown build: $what; say stock, patched or 7.2" ;;
+	fuzz)
+		base 10.0
+		options=("${COMMON[@]}" "${FUZZ[@]}")
+		devices=("${FUZZ_DEVICES[@]}")
+		programs+=(qemu-fuzz-x86_64)
+		build fuzz "$BUILD/qemu-fuzz" "$OUT/fuzz" "$SERIES"/*.patch ;;
+	*)	die "unknown build: $what; say stock, patched, 7.2 or fuzz" ;;
 	esac
 done
