@@ -24,12 +24,12 @@ bench: setup kernel qemu drivers guest	## compaction and the balloon together, s
 bench-quick: setup kernel qemu drivers guest	## the same with one way to fragment memory
 	@BENCH_QUICK=1 scripts/room.sh tests/bench.sh
 
-check: setup kernel kernel-debug qemu drivers guest	## all tests, one summary, one verdict
+check: setup kernel kernel-debug qemu qemu-fuzz drivers guest	## all tests, one summary, one verdict
 	@BALLAST_SHORT=1 scripts/check.sh host qemu drivers cooperation guest
 
 check-host: setup	## tests that start no guest
 	@scripts/check.sh host
-check-qemu: setup kernel qemu drivers guest	## tests of the device
+check-qemu: setup kernel qemu qemu-fuzz drivers guest	## tests of the device
 	@scripts/check.sh qemu
 check-drivers: setup kernel kernel-debug qemu drivers guest	## tests of the modules
 	@scripts/check.sh drivers
@@ -38,7 +38,7 @@ check-cooperation: setup kernel kernel-debug qemu drivers guest	## compaction, r
 check-guest: setup kernel kernel-debug qemu drivers guest	## end to end, through libvirt
 	@scripts/check.sh guest
 
-torture: setup kernel kernel-debug qemu drivers guest	## driver pages, at random, for an hour
+torture: setup kernel kernel-debug qemu qemu-fuzz drivers guest	## driver pages for an hour and the device for ten minutes, at random
 	@prove --comments tests/torture.sh
 
 setup:		## install what is missing, fetch sources to the cache
