@@ -113,13 +113,13 @@ config()
 }
 
 config virtio-balloon balloon_inflate balloon_deflate balloon_forget \
-	virtio_balloon_handle_report virtio_balloon_receive_stats \
+	balloon_report virtio_balloon_receive_stats \
 	balloon_stats_poll_cb virtio_balloon_set_config
 config virtio-balloon-hint virtio_ballloon_get_free_page_hints
 
 qtest_hugepages
 if [ "$(hugepages_available)" -ge 16 ]; then
-	config virtio-balloon-hugetlb balloon_block_whole balloon_block_free
+	config virtio-balloon-hugetlb balloon_block_whole balloon_reserve
 else
 	skip "virtio-balloon-hugetlb" "needs 16 free huge pages of 2 MiB"
 fi

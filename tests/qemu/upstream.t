@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# QEMU's own tests that have to do with virtio-balloon, on the patched QEMU,
+# QEMU's own tests of what the patches touch, on the patched QEMU,
 # and its opinion on how the patches look.
 
 # shellcheck source=tests/qemu/qtest.sh
@@ -18,6 +18,14 @@ own "device-plug-test" device-plug-test
 while read -r path; do
 	own "qos: ${path#/x86_64/}" qos-test -p "$path"
 done < <(qtest_list qos-test virtio-balloon)
+# Of all commands, those about the balloon; migration, without one.
+while read -r path; do
+	own "QMP: ${path#/x86_64/}" qmp-cmd-test -p "$path"
+done < <(qtest_list qmp-cmd-test balloon)
+own "HMP" test-hmp -p /x86_64/hmp/none
+for path in precopy/unix/plain postcopy/plain; do
+	own "migration: $path" migration-test -p "/x86_64/migration/$path"
+done
 
 for patch in "$TOP"/qemu-patches/10.0/*.patch; do
 	ok "checkpatch: ${patch##*/}" \
