@@ -162,13 +162,14 @@ vm_run()
 # vm_start NAME [OPTION...]: boot a guest and wait for its agent; or with
 # --incoming, for QEMU. Of guest_start's options:
 #   --kernel --qemu --balloon --params --mem --vcpus --fpr --autodeflate --cmdline
-#   --backing thp|memfd|hugetlb (the latter two are shared)
+#   --backing thp|memfd|hugetlb (the latter two are shared) --prealloc (thp only)
 # and its own:
+#   --monitor SOCKET (one more, for QMP)
 #   --image FILE (a disk: a qcow2 of vm_image)
 #   --incoming URI, or defer
 vm_start()
 {
-	local name=$1 dir=$RUN/vm/$1 rest=() args=() device image='' incoming='' memfd=''
+	local name=$1 dir=$RUN/vm/$1 rest=() args=() device image='' incoming='' memfd='' monitor=''
 	# shellcheck disable=SC2034 # what guest_options sets
 	local kernel qemu balloon mem vcpus nodes fpr autodeflate backing prealloc \
 		virtio_mem disk cmdline params
@@ -177,7 +178,7 @@ vm_start()
 	shift
 	while [ $# -gt 0 ]; do
 		case $1 in
-		--image|--incoming)
+		--image|--incoming|--monitor)
 			printf -v "${1#--}" %s "${2:-}" ;;
 		--backing)
 			case ${2:-} in
@@ -191,7 +192,7 @@ vm_start()
 	done
 	guest_options "${rest[@]}"
 	# Not those that take more than a QEMU with nothing in it.
-	[ "$nodes $prealloc $virtio_mem $disk" = "1 off 0 0" ] ||
+	[ "$nodes $virtio_mem $disk" = "1 0 0" ] ||
 		die "bad option: ${options[*]}; use guest_start for it"
 
 	if [ "$ACCEL" = kvm ]; then
@@ -200,9 +201,19 @@ vm_start()
 		# A mapping of its own, that is not taken for the guest's memory.
 		args+=(-accel "tcg,tb-size=200" -cpu "${BALLAST_CPU:-qemu64}")
 	fi
-	args+=(-machine "pc${memfd:+,memory-backend=ram}" -m "$mem" -smp "$vcpus")
-	[ -z "$memfd" ] ||
-		args+=(-object "memory-backend-memfd,id=ram,${memfd/@/$mem}")
+	args+=(-m "$mem" -smp "$vcpus" -machine)
+	if [ -n "$memfd" ]; then
+		args+=(pc,memory-backend=ram
+			-object "memory-backend-memfd,id=ram,${memfd/@/$mem}")
+	elif [ "$prealloc" = on ]; then
+		args+=(pc,memory-backend=ram -object
+			"memory-backend-ram,id=ram,size=${mem}M,prealloc=on")
+	else
+		args+=(pc)
+	fi
+	[ -z "$monitor" ] ||
+		args+=(-chardev "socket,id=more,path=$monitor,server=on,wait=off"
+			-mon chardev=more,mode=control)
 	cmdline="console=ttyS0 loglevel=5 panic=-1 $cmdline"
 	cmdline+=" ballast.balloon=$balloon"
 	[ -z "$params" ] || cmdline+=" ballast.params=$params"

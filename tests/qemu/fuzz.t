@@ -113,7 +113,7 @@ config()
 }
 
 config virtio-balloon balloon_inflate balloon_deflate balloon_forget \
-	balloon_report virtio_balloon_receive_stats \
+	balloon_do virtio_balloon_receive_stats \
 	balloon_stats_poll_cb virtio_balloon_set_config
 config virtio-balloon-hint virtio_ballloon_get_free_page_hints
 
