@@ -327,13 +327,12 @@ growth()
 # for its balloon; how many in a row go well.
 migrations()
 {
-	local column=$1 qemu=stock
+	local column=$1
 
-	[ "$column" != all ] || qemu=patched
 	RANDOM=1
 	# shellcheck disable=SC2046
 	vm_begin m $(parts "$column") --fpr on --mem 512
-	hops m "$MIGRATIONS" "$qemu"
+	hops m "$MIGRATIONS" "$(column_qemu "$column")"
 	put migrations_ok "$column" chain "$HOPS_OK"
 	progress "$HOPS_OK of $MIGRATIONS went well${HOPS_WHY:+; $HOPS_WHY}"
 	[ -n "$HOPS_WHY" ] || finish m "$column" migrations_ok
@@ -344,10 +343,9 @@ migrations()
 # huge pages, or on small ones: 4 KiB.
 gap_begin()
 {
-	local column=$1 qemu=stock
+	local column=$1 qemu
 
-	[ "$column" != all ] || qemu=patched
-	qemu=$(qemu_path "$qemu")
+	qemu=$(qemu_path "$(column_qemu "$column")")
 	if [ "$2" = small ]; then
 		printf '#!/bin/sh\nexec "%s" --no-thp "%s" "$@"\n' "$GAP" "$qemu" \
 			> "$RUN/qemu-small"

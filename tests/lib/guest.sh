@@ -494,14 +494,16 @@ smaps_kib()
 	awk -v k="$2:" '$1 == k {print $2}' "/proc/$(guest_pid "$1")/smaps_rollup"
 }
 
-# smaps_ram_kib NAME KEY: of the mapping that is the guest's memory.
+# smaps_ram_kib NAME KEY...: of the mapping that is the guest's memory, summed up.
 smaps_ram_kib()
 {
-	awk -v k="$2:" -v size=$(($(guest_mib "$1") * 1024)) '
-		/^[0-9a-f]+-[0-9a-f]+ / { in_ram = 0 }
+	awk -v keys=" ${*:2} " -v size=$(($(guest_mib "$1") * 1024)) '
+		/^[0-9a-f]+-[0-9a-f]+ / && in_ram { exit }
 		$1 == "Size:" { in_ram = $2 >= size }
-		in_ram && $1 == k { print $2; exit }' \
-		"/proc/$(guest_pid "$1")/smaps"
+		in_ram && index(keys, " " substr($1, 1, length($1) - 1) " ") {
+			n += $2
+		}
+		END { print n + 0 }' "/proc/$(guest_pid "$1")/smaps"
 }
 
 host_rss() { smaps_kib "$1" Rss; }

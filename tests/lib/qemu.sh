@@ -203,17 +203,17 @@ vm_start()
 	fi
 	args+=(-m "$mem" -smp "$vcpus" -machine)
 	if [ -n "$memfd" ]; then
-		args+=(pc,memory-backend=ram
+		args+=("pc,memory-backend=ram"
 			-object "memory-backend-memfd,id=ram,${memfd/@/$mem}")
 	elif [ "$prealloc" = on ]; then
-		args+=(pc,memory-backend=ram -object
+		args+=("pc,memory-backend=ram" -object
 			"memory-backend-ram,id=ram,size=${mem}M,prealloc=on")
 	else
 		args+=(pc)
 	fi
 	[ -z "$monitor" ] ||
 		args+=(-chardev "socket,id=more,path=$monitor,server=on,wait=off"
-			-mon chardev=more,mode=control)
+			-mon "chardev=more,mode=control")
 	cmdline="console=ttyS0 loglevel=5 panic=-1 $cmdline"
 	cmdline+=" ballast.balloon=$balloon"
 	[ -z "$params" ] || cmdline+=" ballast.params=$params"
@@ -382,13 +382,4 @@ vm_hop()
 }
 
 # vm_memory_kib NAME: what the host holds of the guest's memory.
-vm_memory_kib()
-{
-	awk -v size=$(($(guest_mib "$1") * 1024)) '
-		/^[0-9a-f]+-[0-9a-f]+ / { in_ram = 0 }
-		$1 == "Size:" { in_ram = $2 >= size }
-		in_ram && $1 ~ /^(Rss|Shared_Hugetlb|Private_Hugetlb):$/ {
-			n += $2
-		}
-		END { print n + 0 }' "/proc/$(guest_pid "$1")/smaps"
-}
+vm_memory_kib() { smaps_ram_kib "$1" Rss Shared_Hugetlb Private_Hugetlb; }

@@ -128,13 +128,17 @@ progress() { say "  [$SECONDS s] $LABEL: $*"; }
 # and not what our driver has moved and reported before it came.
 no_packing() { [ "$1" != all ] || echo "--params pack_cpu=0"; }
 
+# column_qemu COLUMN: which QEMU it has.
+column_qemu() { [ "$1" = all ] && echo patched || echo stock; }
+
 # parts COLUMN: what it is made of, as options.
 parts()
 {
+	echo --qemu "$(column_qemu "$1")"
 	case $1 in
-	stock|by_hand) echo --kernel stock --qemu stock --balloon stock ;;
-	modules) echo --kernel stock --qemu stock --balloon ballast ;;
-	all)	echo --kernel ballast --qemu patched --balloon ballast ;;
+	stock|by_hand) echo --kernel stock --balloon stock ;;
+	modules) echo --kernel stock --balloon ballast ;;
+	all)	echo --kernel ballast --balloon ballast ;;
 	esac
 }
 

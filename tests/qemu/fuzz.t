@@ -18,9 +18,6 @@ seed=${BALLAST_FUZZ_SEED:-1}
 # the guest without the BQL, and a reset at the same time fails an assertion.
 configs=${BALLAST_FUZZ_CONFIGS:-virtio-balloon virtio-balloon-hugetlb}
 
-export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
-export ASAN_OPTIONS=detect_leaks=1
-
 # translate CONFIGURATION: the corpus, to what the fuzzer takes.
 translate()
 {

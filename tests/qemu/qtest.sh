@@ -33,6 +33,39 @@ qtest()
 	)
 }
 
+# For a QEMU with sanitizers: what they report ends it.
+export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+export ASAN_OPTIONS=detect_leaks=1
+
+# qtest_cases QEMU TEST LOG: for include, all cases as tests, with the dash that it
+# wants before their names. What QEMU says is in the log.
+qtest_cases()
+{
+	qtest "$1" "$2" 2>"$3" |
+		sed -E '/^#/d; s/^((not )?ok [0-9]+) /\1 - /'
+}
+
+# qtest_qos QEMU: the cases of QEMU's own about the balloon, on each bus.
+qtest_qos()
+{
+	local path
+
+	while read -r path; do
+		ok "qos: ${path#/x86_64/}" qtest "$1" qos-test -p "$path"
+	done < <(qtest_list qos-test virtio-balloon)
+}
+
+# qtest_checkpatch BASE TREE: what the QEMU there thinks of how the patches look.
+qtest_checkpatch()
+{
+	local patch
+
+	for patch in "$TOP/qemu-patches/$1"/*.patch; do
+		ok "checkpatch: ${patch##*/}" perl "$2/scripts/checkpatch.pl" \
+			--no-tree -q --patch "$patch"
+	done
+}
+
 # The paths of a test program's cases.
 qtest_list()
 {

@@ -9,15 +9,6 @@
 
 qemu=$OUT/fuzz/qemu-system-x86_64
 [ -x "$qemu" ] || skip_all "no QEMU with sanitizers: run make qemu-fuzz"
-export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
-export ASAN_OPTIONS=detect_leaks=1
-
-# cases TEST: run all, with what QEMU and the sanitizers say in the log.
-cases()
-{
-	qtest "$qemu" "$1" 2>"$LOG/sanitize-$1.log" |
-		sed -n 's/^\(not \)*ok \([0-9]*\) /\1ok \2 - /p'
-}
 
 reports()
 {
@@ -27,7 +18,7 @@ reports()
 
 sanitized()
 {
-	include cases "$1"
+	include qtest_cases "$qemu" "$1" "$LOG/sanitize-$1.log"
 	is "$1: no report of a sanitizer" "$(reports "$1")" ""
 }
 

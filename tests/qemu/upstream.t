@@ -15,9 +15,7 @@ own()
 
 own "virtio-balloon-test" virtio-balloon-test
 own "device-plug-test" device-plug-test
-while read -r path; do
-	own "qos: ${path#/x86_64/}" qos-test -p "$path"
-done < <(qtest_list qos-test virtio-balloon)
+qtest_qos "$OUT/qemu-system-x86_64"
 # Of all commands, those about the balloon; migration, without one.
 while read -r path; do
 	own "QMP: ${path#/x86_64/}" qmp-cmd-test -p "$path"
@@ -27,8 +25,5 @@ for path in precopy/unix/plain postcopy/plain; do
 	own "migration: $path" migration-test -p "/x86_64/migration/$path"
 done
 
-for patch in "$TOP"/qemu-patches/10.0/*.patch; do
-	ok "checkpatch: ${patch##*/}" \
-		perl "$BUILD/qemu/scripts/checkpatch.pl" --no-tree -q --patch "$patch"
-done
+qtest_checkpatch 10.0 "$BUILD/qemu"
 done_testing
