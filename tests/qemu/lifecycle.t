@@ -199,10 +199,11 @@ s3()
 	settled "$1" "$1: S3" $MUCH
 }
 
-# life NAME DRIVER FOLDER OPTION...: all of it
+# life NAME DRIVER FOLDER OPTION...: all of it. Where the kernel is in memory makes
+# a page's difference in MemTotal from boot to boot.
 life()
 {
-	begin "$1" "$2" "${@:4}"
+	begin "$1" "$2" --cmdline nokaslr "${@:4}"
 	stop "$1"
 	unload "$1" "$3"
 	bind "$1"
