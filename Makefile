@@ -10,8 +10,8 @@ SHELL := /bin/bash
 unexport MAKEFLAGS MFLAGS
 
 .PHONY: help demo bench bench-quick check check-host check-qemu check-drivers \
-	check-cooperation check-guest torture setup kernel kernel-debug qemu \
-	qemu-fuzz drivers guest lint clean distclean
+	check-cooperation check-libvirt check-guest torture setup kernel \
+	kernel-debug qemu qemu-fuzz drivers libvirt guest lint clean distclean
 
 help:		## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 20
@@ -24,8 +24,8 @@ bench: setup kernel qemu drivers guest	## compaction and the balloon together, s
 bench-quick: setup kernel qemu drivers guest	## the same with one way to fragment memory
 	@BENCH_QUICK=1 scripts/room.sh tests/bench.sh
 
-check: setup kernel kernel-debug qemu qemu-fuzz drivers guest	## all tests, one summary, one verdict
-	@BALLAST_SHORT=1 scripts/check.sh host qemu drivers cooperation guest
+check: setup kernel kernel-debug qemu qemu-fuzz drivers libvirt guest	## all tests, one summary, one verdict
+	@BALLAST_SHORT=1 scripts/check.sh host qemu drivers cooperation libvirt guest
 
 check-host: setup	## tests that start no guest
 	@scripts/check.sh host
@@ -35,6 +35,8 @@ check-drivers: setup kernel kernel-debug qemu drivers guest	## tests of the modu
 	@scripts/check.sh drivers
 check-cooperation: setup kernel kernel-debug qemu drivers guest	## compaction, reporting and the balloon together
 	@scripts/check.sh cooperation
+check-libvirt: setup kernel qemu drivers libvirt guest	## ballastd, ballastctl and the hook, with real guests
+	@scripts/check.sh libvirt
 check-guest: setup kernel kernel-debug qemu drivers guest	## end to end, through libvirt
 	@scripts/check.sh guest
 
@@ -54,6 +56,8 @@ qemu-fuzz: setup	## the patched QEMU with sanitizers, and a fuzzer of it
 	@scripts/room.sh qemu-patches/build.sh fuzz
 drivers: kernel	## the modules, for every guest kernel that is built
 	@scripts/drivers.sh
+libvirt: setup	## the host's programs: ballastd, ballastctl, the hook
+	@scripts/libvirt.sh
 guest: setup	## the guest's initramfs
 	@scripts/room.sh tests/guest/build.sh
 

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # Fetch Debian's packages of the kernel (source, and the stock image that is
-# never installed) and of QEMU's source into the cache outside the tree; with
-# QEMU_BASE=7.2 that of Debian 12's QEMU, too.
+# never installed), of Prometheus (for a test, never installed either) and of
+# QEMU's source into the cache outside the tree; with QEMU_BASE=7.2 that of Debian
+# 12's QEMU, too.
 
 . "$(dirname "$0")/lib.sh"
 
@@ -83,3 +84,9 @@ qemu()
 
 qemu 10.0 13 trixie
 [ "$QEMU_BASE" != 7.2 ] || qemu 7.2 12 bookworm
+
+if [ -z "$(prometheus_deb)" ]; then
+	need_root "fetching packages"
+	need_space "$src_dir" 1
+	step "fetch Debian's Prometheus" get download prometheus
+fi

@@ -185,3 +185,10 @@ qemu_dsc()
 	find "$src_dir" -maxdepth 1 -name "qemu_${1:-10.0}[.+]*.dsc" \
 		2>/dev/null | sort -V | tail -n 1
 }
+
+# The cached package of Prometheus; empty if it is not there.
+prometheus_deb()
+{
+	find "$src_dir" -maxdepth 1 -name 'prometheus_*.deb' 2>/dev/null |
+		sort -V | tail -n 1
+}
