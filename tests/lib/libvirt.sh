@@ -139,10 +139,23 @@ libvirt_mounts()
 
 libvirt_up()
 {
-	local end
-
 	libvirt_mounts
 	export LIBVIRT_DEFAULT_URI=qemu:///system RUN
+	libvirtd_start
+	# All of libvirt's events, one a line, for those who wait. A busy
+	# machine may stall for longer than keepalive has patience: none here.
+	: > "$RUN/events"
+	while :; do
+		stdbuf -oL virsh -q -k 0 event --all --loop --timestamp || true
+		sleep 0.2
+	done >> "$RUN/events" 2>&1 </dev/null &
+}
+
+# libvirtd_start: until it answers.
+libvirtd_start()
+{
+	local end
+
 	libvirtd > "$RUN/log/libvirtd.out" 2>&1 </dev/null &
 	LIBVIRTD_PID=$!
 	end=$((SECONDS + 30))
@@ -156,13 +169,6 @@ libvirt_up()
 		fi
 		sleep 0.05
 	done
-	# All of libvirt's events, one a line, for those who wait. A busy
-	# machine may stall for longer than keepalive has patience: none here.
-	: > "$RUN/events"
-	while :; do
-		stdbuf -oL virsh -q -k 0 event --all --loop --timestamp || true
-		sleep 0.2
-	done >> "$RUN/events" 2>&1 </dev/null &
 }
 
 # hugepages_change N: under a lock, since the number is the whole machine's;
