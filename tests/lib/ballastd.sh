@@ -71,13 +71,13 @@ hook_install()
 	printf '#!/bin/sh\nexec %s -c %s "$@"\n' "$HOST_TOOLS/ballast-hook" \
 		"$BALLASTD_CONF" > /etc/libvirt/hooks/qemu.d/ballast
 	chmod 755 /etc/libvirt/hooks/qemu.d/ballast
-	libvirtd_again
+	libvirtd_again TERM
 }
 
-# libvirtd_again [SIGNAL]: it is ended, and started again; guests live on.
+# libvirtd_again SIGNAL: it is ended, and started again; guests live on.
 libvirtd_again()
 {
-	kill "-${1:-TERM}" "$LIBVIRTD_PID"
+	kill "-$1" "$LIBVIRTD_PID"
 	wait "$LIBVIRTD_PID" || true
 	libvirtd_start
 }

@@ -31,7 +31,7 @@ settings()
 }
 
 actual() { balloon_actual "$1"; }
-is_at() { [ "$(actual "$1")" -"$2" "$3" ]; }
+is_at() { test "$(actual "$1")" "-$2" "$3"; }
 state_is() { guest_is "$1" ".state == \"$2\""; }
 state() { ctl_get ".guests[] | select(.name == \"$1\") | .state" list; }
 
