@@ -22,7 +22,7 @@
 
 struct daemon d;
 
-static uint64_t stop_until;
+static uint64_t stop_until, stop_pass;
 static uint64_t watchdog_ms, watchdog_last;
 
 bool dry_run(void)
@@ -81,33 +81,51 @@ int reload(struct error *error)
 
 /* --- the end */
 
+/* Orders that libvirt does not have yet, or balloons on their way to all of it. */
 static bool orders_open(void)
 {
 	struct tracked *t;
 
+	if (d.releasing && d.passes == stop_pass)
+		return true;
 	for (t = d.guests; t; t = t->next)
-		if (t->guest.actual < t->guest.maximum && t->guest.has_balloon)
+		if (t->order_busy ||
+		    (d.releasing && t->guest.memory.target == t->guest.maximum &&
+		     t->guest.actual < t->guest.maximum))
 			return true;
 	return false;
 }
 
-static void stop(void)
+/* An order to give that is still obeyed would go on squeezing the guest. */
+static void halt_orders(void)
 {
 	struct tracked *t;
 
+	for (t = d.guests; t; t = t->next)
+		if (t->known && !t->guest.paused && !t->guest.memory.override &&
+		    t->guest.memory.target &&
+		    t->guest.memory.target < t->guest.actual)
+			guest_order(t, t->guest.actual);
+}
+
+/* What is being released is not kept in the state: it ends with this ballastd. */
+static void stop(void)
+{
+	if (d.stopping)
+		return;
 	d.stopping = true;
 	sd_notify(0, "STOPPING=1");
-	if (!d.config.release_at_stop || dry_run())
-		return;
-	log_line(LOG_NOTICE, "all guests get their memory back");
-	for (t = d.guests; t; t = t->next) {
-		if (!t->known || !t->guest.has_balloon || t->guest.paused ||
-		    t->guest.memory.override)
-			t->guest.actual = t->guest.maximum; /* not waited for */
-		else
-			guest_order(t, t->guest.maximum);
-	}
 	stop_until = now_ms() + STOP_MS;
+	stop_pass = d.passes;
+	if (dry_run())
+		return;
+	d.releasing = d.config.release_at_stop && d.connected;
+	if (!d.releasing) {
+		halt_orders();
+		return;
+	}
+	log_line(LOG_NOTICE, "all guests get their memory back");
+	pass_soon();
 }
 
 static void on_signal(int watch, int fd, int what, void *data)
@@ -137,8 +155,7 @@ static void tell_systemd(void)
 
 static void on_tick(int timer, void *data)
 {
-	if (!d.stopping)
-		guests_tick();
+	guests_tick();
 	tell_systemd();
 }
 

@@ -16,14 +16,6 @@
 /* A list of some thousand guests; more is no ballastd. */
 #define REPLY_MOST	(16u << 20)
 
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000ull + t.tv_nsec / 1000000;
-}
-
 uint64_t client_deadline(unsigned int ms)
 {
 	return now_ms() + ms;
@@ -239,9 +231,9 @@ int client_ask(struct connection *connection, struct json_object *request,
 			JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &n);
 	if (!text)
 		return error_set(error, "no memory for a request to ballastd");
-	if (n >= CLIENT_REQUEST_MOST)
+	if (n >= REQUEST_MOST)
 		return error_set(error, "a request of %zu bytes: ballastd takes "
-				 "less than %u", n, CLIENT_REQUEST_MOST);
+				 "less than %u", n, REQUEST_MOST);
 	if (send_all(connection, text, n, deadline, error) ||
 	    send_all(connection, "\n", 1, deadline, error))
 		return -1;

@@ -10,8 +10,6 @@
 
 #include "common.h"
 
-#define CLIENT_REQUEST_MOST	(1u << 20)	/* ballastd takes no longer line */
-
 struct connection {
 	int fd;
 	char path[108];

@@ -197,10 +197,10 @@ static void a_request_is_one_line(void **state)
 static void a_request_that_is_too_long_is_not_sent(void **state)
 {
 	struct json_object *request = json_object_new_object(), *reply;
-	char *text = calloc(1, CLIENT_REQUEST_MOST), c;
+	char *text = calloc(1, REQUEST_MOST), c;
 	struct error error;
 
-	memset(text, 'x', CLIENT_REQUEST_MOST - 1);
+	memset(text, 'x', REQUEST_MOST - 1);
 	json_object_object_add(request, "xml", json_object_new_string(text));
 	assert_int_equal(client_ask(&connection, request, client_deadline(PATIENCE),
 				    &reply, &error), -1);
@@ -213,10 +213,10 @@ static void a_request_that_is_too_long_is_not_sent(void **state)
 static void who_does_not_read_does_not_hold_up(void **state)
 {
 	struct json_object *request = json_object_new_object(), *reply;
-	char *text = calloc(1, CLIENT_REQUEST_MOST);
+	char *text = calloc(1, REQUEST_MOST);
 	struct error error;
 
-	memset(text, 'x', CLIENT_REQUEST_MOST - 100);
+	memset(text, 'x', REQUEST_MOST - 100);
 	json_object_object_add(request, "xml", json_object_new_string(text));
 	assert_int_equal(client_ask(&connection, request, client_deadline(100), &reply,
 				    &error), -1);

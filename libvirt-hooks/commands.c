@@ -198,14 +198,14 @@ static void explain_line(struct json_object *lines, const char *format, ...)
 	json_object_array_add(lines, json_object_new_string(text));
 }
 
-static const struct pool *pool_of(const struct tracked *t)
+static const struct pool *guest_pool(const struct tracked *t)
 {
 	return t->guest.pool < d.host.nr_pools ? &d.host.pools[t->guest.pool] : NULL;
 }
 
 static void explain_pool(struct json_object *lines, const struct tracked *t)
 {
-	const struct pool *pool = pool_of(t);
+	const struct pool *pool = guest_pool(t);
 	char a[SIZE_TEXT], b[SIZE_TEXT];
 
 	if (!pool)
@@ -331,8 +331,11 @@ static void pause_one(struct tracked *t)
 	t->guest.paused = true;
 }
 
+/* Of all: also of those that start later. */
 static void run_pause(struct client *client, struct json_object *request)
 {
+	if (!json_object_object_get_ex(request, "guest", NULL))
+		d.pausing = true;
 	for_guests(client, request, pause_one);
 }
 
@@ -344,8 +347,10 @@ static void resume_one(struct tracked *t)
 
 static void run_resume(struct client *client, struct json_object *request)
 {
-	if (!json_object_object_get_ex(request, "guest", NULL))
-		d.releasing = false;
+	if (!json_object_object_get_ex(request, "guest", NULL)) {
+		d.releasing = d.pausing = false;
+		state_forget_all();
+	}
 	for_guests(client, request, resume_one);
 }
 
@@ -359,12 +364,12 @@ static void release_one(struct tracked *t)
 /* Of all: also of those whose balloon is still on its way, or that start later. */
 static void run_release(struct client *client, struct json_object *request)
 {
-	if (dry_run()) {
-		control_error(client, "this is a dry run: ballastd has taken nothing that it could give back");
-		return;
-	}
 	if (json_object_object_get_ex(request, "guest", NULL)) {
 		for_guests(client, request, release_one);
+		return;
+	}
+	if (dry_run()) {
+		control_error(client, "this is a dry run, in which ballastd gives no orders by itself: name the guest");
 		return;
 	}
 	log_line(LOG_NOTICE, "all guests get their memory back, until ballastctl resume");
@@ -415,11 +420,6 @@ static void run_stopped(struct client *client, struct json_object *request)
 	control_reply(client, reply_new());
 }
 
-static void run_reconnected(struct client *client, struct json_object *request)
-{
-	control_reply(client, reply_new());
-}
-
 static const struct {
 	const char *name;
 	void (*run)(struct client *client, struct json_object *request);
@@ -438,7 +438,6 @@ static const struct {
 	{ "started", run_started },
 	{ "stopped", run_stopped },
 	{ "released", run_stopped },
-	{ "reconnected", run_reconnected },
 };
 
 void command_run(struct client *client, struct json_object *request)

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <syslog.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common.h"
@@ -316,4 +317,12 @@ int listen_on(const char *name, const struct sockaddr_storage *address,
 	error_set(error, "%s: can't listen there: %s", name, strerror(errno));
 	close(fd);
 	return -1;
+}
+
+uint64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000ull + t.tv_nsec / 1000000;
 }

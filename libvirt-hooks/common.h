@@ -52,6 +52,17 @@ int parse_number(const char *text, unsigned int min, unsigned int max,
 
 uint64_t amount_of(struct amount amount, uint64_t whole_kib);
 
+static inline uint64_t less(uint64_t a, uint64_t b)	/* a - b, or 0 */
+{
+	return a > b ? a - b : 0;
+}
+
+/* ms of CLOCK_MONOTONIC */
+uint64_t now_ms(void);
+
+/* A request on the control socket is shorter. */
+#define REQUEST_MOST	(1u << 20)
+
 /* "1.5 GiB": into @buf, which is returned. */
 #define SIZE_TEXT	24
 const char *size_text(uint64_t kib, char buf[SIZE_TEXT]);

@@ -16,7 +16,6 @@
 #include "config.h"
 #include "control.h"
 
-#define LINE_MOST	(1u << 20)
 #define CLIENTS_MOST	64
 
 /* What a client has not read yet; more than that, and it is thrown out. */
@@ -157,8 +156,8 @@ static void client_lines(struct client *client)
 		client_line(client, client->in.data);
 		buffer_drop(&client->in, end + 1 - client->in.data);
 	}
-	if (client->in.used > LINE_MOST) {
-		control_error(client, "a line of more than %u bytes", LINE_MOST);
+	if (client->in.used > REQUEST_MOST) {
+		control_error(client, "a line of more than %u bytes", REQUEST_MOST);
 		client->broken = true;
 	}
 }

@@ -29,9 +29,14 @@ struct tracked {
 	bool known;			/* its XML has been read */
 	bool xml_busy, xml_again;	/* being read; and once more after that */
 	uint64_t stats_begun;		/* asked for them then; 0: not under way */
+	uint64_t stats_made;		/* the guest made those that are here then */
+	bool order_busy;		/* an order is on its way to libvirt, and then: */
+	uint64_t order_next;		/* KiB; 0: none */
 	uint64_t asked_share;		/* huge share was looked at then */
 	int pid;
 	uint64_t files;			/* KiB of page cache that are its memory */
+	uint64_t hugetlb;		/* KiB of huge pages that it uses */
+	bool hugetlb_known;
 	const char *useless;		/* why its balloon frees nothing; NULL: it does */
 	uint64_t shrinks, grows;	/* orders so far */
 };
@@ -44,8 +49,9 @@ struct daemon {
 	struct host host;
 	bool taking[16];		/* the policy's memory, for each pool */
 	bool releasing;
+	bool pausing;			/* ballastctl pause --all */
 	bool waiting;			/* somebody needs what another's balloon gives */
-	bool connected;
+	bool connected, listed;		/* to libvirt; and it has said who runs */
 	char connection_error[256];
 	uint64_t passes, pass_cpu_us, last_cpu_us;
 	bool stopping;
@@ -74,10 +80,14 @@ int pass_init(struct error *error);
 void pass_interval(void);
 char *pass_metrics(void);	/* as a Prometheus sees them; to be freed */
 
+unsigned int pool_of(const struct domain_info *info);
+
 /* rooms.c */
 unsigned int rooms_fill(struct room *rooms, unsigned int most);
 unsigned int rooms_count(void);
-uint64_t rooms_grown(void);	/* KiB of huge pages that were made for guests */
+uint64_t rooms_made(void);	/* KiB of huge pages that were made for guests */
+struct json_object *rooms_made_json(void);
+void rooms_made_load(struct json_object *json);
 void rooms_decided(const struct room_decision *decisions, unsigned int n);
 void rooms_prepare(struct client *client, const char *xml);
 void rooms_started(const char *name);
@@ -91,6 +101,7 @@ void command_run(struct client *client, struct json_object *request);
 void state_load(void);
 void state_save(void);
 void state_apply(struct tracked *t);
+void state_forget_all(void);
 
 /* ballastd.c */
 int reload(struct error *error);

@@ -134,6 +134,7 @@ static void take_info(struct tracked *t, const struct domain_info *info)
 		g->actual = info->current;
 	g->nodes = info->nodes;
 	g->autodeflate = info->autodeflate;
+	g->period = info->period * 1000ull;
 	g->has_balloon = info->has_balloon && !t->useless;
 	if (info->bad_metadata)
 		log_line(LOG_WARNING, "%s; it is left alone",
@@ -191,68 +192,73 @@ void guests_read_xml(void)
 
 /* --- what it tells */
 
-struct share_job {
+struct look {
 	char name[128];
-	bool file, share;
+	bool file, huge, share;
 	int pid;
-	uint64_t files;
+	uint64_t files, hugetlb;
 	int huge_share;
 };
 
-static void share_call(struct job *job)
+static void look_call(struct job *job)
 {
-	struct share_job *s = job->data;
+	struct look *l = job->data;
 
-	if (s->pid <= 0)
-		s->pid = host_guest_pid("", s->name);
-	if (s->pid <= 0)
+	if (l->pid <= 0)
+		l->pid = host_guest_pid("", l->name);
+	if (l->pid <= 0)
 		return;
-	if (s->file)
-		s->files = host_guest_files("", s->pid);
-	if (s->share)
-		s->huge_share = host_guest_huge_share("", s->pid);
+	if (l->file)
+		l->files = host_guest_files("", l->pid);
+	if (l->huge)
+		l->hugetlb = host_guest_hugetlb("", l->pid);
+	if (l->share)
+		l->huge_share = host_guest_huge_share("", l->pid);
 }
 
-static void share_done(struct job *job)
+static void look_done(struct job *job)
 {
-	struct share_job *s = job->data;
+	struct look *l = job->data;
 	struct tracked *t = by_uuid(job->uuid);
 
-	if (t && t->generation == job->value) {
-		t->pid = s->pid;
-		t->files = s->files;
-		if (s->huge_share >= 0) {
-			t->guest.stat[STAT_HUGE_SHARE] = s->huge_share;
+	if (t && t->generation == job->value && l->pid > 0) {
+		t->pid = l->pid;
+		t->files = l->files;
+		t->hugetlb = l->hugetlb;
+		t->hugetlb_known = l->huge;
+		if (l->huge_share >= 0) {
+			t->guest.stat[STAT_HUGE_SHARE] = l->huge_share;
 			t->guest.have |= 1u << STAT_HUGE_SHARE;
 		}
 	}
-	free(s);
+	free(l);
 	job_free(job);
 }
 
 /* What /proc tells of its QEMU; a worker looks, since smaps can take a while. */
-static void ask_host(struct tracked *t)
+static void look(struct tracked *t)
 {
 	bool share = !t->asked_share || now_ms() - t->asked_share > HUGE_SHARE_MS;
-	struct share_job *s;
+	struct look *l;
 	struct job *job;
 
-	if (!share && !t->info.file)
+	if (!share && !t->info.file && !t->info.huge)
 		return;
-	s = calloc(1, sizeof(*s));
-	if (!s)
+	l = calloc(1, sizeof(*l));
+	if (!l)
 		return;
-	snprintf(s->name, sizeof(s->name), "%s", t->guest.name);
-	s->file = t->info.file;
-	s->share = share;
-	s->pid = t->pid;
-	s->huge_share = -1;
+	snprintf(l->name, sizeof(l->name), "%s", t->guest.name);
+	l->file = t->info.file;
+	l->huge = t->info.huge;
+	l->share = share;
+	l->pid = t->pid;
+	l->huge_share = -1;
 	if (share)
 		t->asked_share = now_ms();
-	job = guest_job(t, JOB_CALL, share_done);
+	job = guest_job(t, JOB_CALL, look_done);
 	job->value = t->generation;
-	job->data = s;
-	job->call = share_call;
+	job->data = l;
+	job->call = look_call;
 	virt_submit(job);
 }
 
@@ -270,8 +276,8 @@ static void take_stats(struct tracked *t, const struct job *job)
 	g->rss = job->rss;
 	/* Not every driver of libvirt has it. */
 	g->stats_when = (job->last_update ?: now) * 1000;
-	g->stats_age = job->last_update && now > job->last_update ?
-		       (now - job->last_update) * 1000 : 0;
+	t->stats_made = now_ms() - (job->last_update ?
+				    less(now, job->last_update) * 1000 : 0);
 }
 
 static void stats_done(struct job *job)
@@ -302,30 +308,51 @@ void guest_ask(struct tracked *t)
 		snprintf(job->alias, sizeof(job->alias), "%s",
 			 t->info.balloon_alias);
 	virt_submit(job);
-	ask_host(t);
+	look(t);
 }
 
 /* --- what it is told */
 
+static void order_submit(struct tracked *t, uint64_t kib);
+
 static void order_done(struct job *job)
 {
 	struct tracked *t = job_guest(job);
+	uint64_t next;
 
-	if (t && job->result && !job->gone)
+	if (!t)
+		goto out;
+	if (job->result && !job->gone)
 		log_line(LOG_WARNING, "%s: %s", t->guest.name, job->error.text);
+	next = t->order_next;
+	t->order_busy = false;
+	t->order_next = 0;
+	if (next)
+		order_submit(t, next);
+out:
 	job_free(job);
 }
 
-void guest_order(struct tracked *t, uint64_t kib)
+static void order_submit(struct tracked *t, uint64_t kib)
 {
 	struct job *job = guest_job(t, JOB_SET_MEMORY, order_done);
 
+	t->order_busy = true;
+	job->value = kib;
+	virt_submit(job);
+}
+
+/* One at a time, since workers may overtake each other: the last one is the one. */
+void guest_order(struct tracked *t, uint64_t kib)
+{
 	if (kib < t->guest.actual)
 		t->shrinks++;
 	else
 		t->grows++;
-	job->value = kib;
-	virt_submit(job);
+	if (t->order_busy)
+		t->order_next = kib;
+	else
+		order_submit(t, kib);
 }
 
 /* --- which there are */
@@ -336,11 +363,10 @@ static void on_event(const char *uuid, enum virt_event event, uint64_t value)
 
 	switch (event) {
 	case VIRT_STARTED:
-		/* The list may have had it already: then it is young. */
-		if (!t)
-			guest_add(uuid);
-		else
-			guest_read_xml(t);
+		/* Of one that is known its end was missed. */
+		if (t)
+			guest_drop(t);
+		guest_add(uuid);
 		break;
 	case VIRT_STOPPED:
 		if (!t)
@@ -364,7 +390,7 @@ static void on_event(const char *uuid, enum virt_event event, uint64_t value)
 
 static void on_closed(const char *why)
 {
-	d.connected = false;
+	d.connected = d.listed = false;
 	snprintf(d.connection_error, sizeof(d.connection_error), "%s", why);
 	log_line(LOG_WARNING, "%s; guests keep what they have until it is back", why);
 	connect_after = now_ms() + RECONNECT_MS;
@@ -404,6 +430,23 @@ static void take_list(const struct job *job)
 			guest_add(job->domains[i]);
 }
 
+static void list_done(struct job *job)
+{
+	if (job->result) {
+		log_line(LOG_WARNING, "%s", job->error.text);
+	} else {
+		log_line(LOG_INFO, "%u guests run", job->nr_domains);
+		take_list(job);
+		d.listed = true;
+		pass_soon();
+	}
+	job_free(job);
+}
+
+/*
+ * Events come from now on, so nothing is missed before the list is there. That may
+ * take as long as a guest's start, while those that are known are looked after.
+ */
 static void connect_done(struct job *job)
 {
 	connecting = false;
@@ -418,9 +461,8 @@ static void connect_done(struct job *job)
 	} else {
 		d.connected = true;
 		d.connection_error[0] = 0;
-		log_line(LOG_INFO, "connected to %s, %u guests run", d.config.uri,
-			 job->nr_domains);
-		take_list(job);
+		log_line(LOG_INFO, "connected to %s", d.config.uri);
+		virt_submit(job_new(JOB_LIST, NULL, list_done));
 	}
 	job_free(job);
 }
@@ -437,7 +479,7 @@ void guests_tick(void)
 	uint64_t now = now_ms();
 
 	virt_tick();
-	if (!d.connected && !connecting && now >= connect_after)
+	if (!d.connected && !connecting && !d.stopping && now >= connect_after)
 		guests_connect();
 	for (t = d.guests; t; t = t->next)
 		if (t->stats_begun && now - t->stats_begun > d.config.deadline)

@@ -23,6 +23,7 @@
 #define QUICK_MS	900
 /* Longer than ballastd needs to say that its own time is over. */
 #define SPARE_MS	1000
+#define WAIT_MOST	600000	/* ms: as much as [hook] timeout may be */
 
 static void complain(const char *guest, const struct error *error)
 {
@@ -63,7 +64,7 @@ static struct json_object *request_new(const char *command, const char *key,
 	return request;
 }
 
-/* All of stdin, in @xml of CLIENT_REQUEST_MOST bytes. */
+/* All of stdin, in @xml of REQUEST_MOST bytes. */
 static int read_xml(char *xml, uint64_t deadline, struct error *error)
 {
 	struct pollfd fd = { .fd = STDIN_FILENO, .events = POLLIN };
@@ -73,15 +74,15 @@ static int read_xml(char *xml, uint64_t deadline, struct error *error)
 	do {
 		if (poll(&fd, 1, client_rest(deadline)) <= 0)
 			return error_set(error, "its XML does not come to an end");
-		n = read(STDIN_FILENO, xml + used, CLIENT_REQUEST_MOST - used);
+		n = read(STDIN_FILENO, xml + used, REQUEST_MOST - used);
 		if (n < 0)
 			return error_set(error, "its XML can't be read: %s",
 					 strerror(errno));
 		used += n;
-	} while (n && used < CLIENT_REQUEST_MOST);
+	} while (n && used < REQUEST_MOST);
 	if (n)
 		return error_set(error, "its XML has more than the %u bytes that "
-				 "ballastd takes", CLIENT_REQUEST_MOST - 1);
+				 "ballastd takes", REQUEST_MOST - 1);
 	if (!used)
 		return error_set(error, "no XML on stdin");
 	xml[used] = 0;
@@ -113,20 +114,31 @@ static int take_answer(const char *guest, const struct config *config,
 	return refuse;
 }
 
+/* How long ballastd will take at most, which has read its settings long ago. */
+static unsigned int wait_of(struct json_object *reply, const struct config *config)
+{
+	struct json_object *value = json_object_object_get(reply, "wait");
+	int64_t wait = json_object_get_int64(value);
+
+	return json_object_is_type(value, json_type_int) && wait >= 0 &&
+	       wait <= WAIT_MOST ? wait : config->hook_timeout;
+}
+
 /* Two replies: that it is at it, and that there is room, or not. */
 static int ask_for_room(struct connection *connection, const char *guest,
 			const struct config *config, const char *xml,
 			uint64_t deadline, struct error *error)
 {
 	struct json_object *request = request_new("prepare", "xml", xml);
-	unsigned int wait = config->hook_timeout + SPARE_MS;
 	struct json_object *reply;
+	unsigned int wait;
 	int rc;
 
 	rc = client_ask(connection, request, deadline, &reply, error);
 	json_object_put(request);
 	if (rc)
 		return -1;
+	wait = wait_of(reply, config) + SPARE_MS;
 	json_object_put(reply);
 	give_up_after(wait + SPARE_MS);
 	if (client_reply(connection, client_deadline(wait), &reply, error))
@@ -139,7 +151,7 @@ static int ask_for_room(struct connection *connection, const char *guest,
 static int prepare(const char *guest, const struct config *config,
 		   uint64_t deadline, struct error *error)
 {
-	static char xml[CLIENT_REQUEST_MOST];
+	static char xml[REQUEST_MOST];
 	struct connection connection;
 	int rc;
 
@@ -182,7 +194,6 @@ static const struct operation {
 	{ "attach", "started" },
 	{ "stopped", "stopped" },
 	{ "release", "released" },
-	{ "reconnect", "reconnected" },
 };
 
 static const char *command_of(const char *operation)

@@ -173,6 +173,7 @@ static void read_huge(const char *root, unsigned int nodes, struct pool *pool)
 	read_pages(root, HUGEPAGES, pool->page, "free_hugepages", &free);
 	read_pages(root, HUGEPAGES, pool->page, "resv_hugepages", &reserved);
 	pool->total = total * pool->page;
+	pool->free = free * pool->page;
 	pool->avail = free > reserved ? (free - reserved) * pool->page : 0;
 	pool->nodes = nodes;
 	for (i = 0; i < nodes; i++) {
@@ -258,14 +259,25 @@ void host_free(struct host *host)
 	memset(host, 0, sizeof(*host));
 }
 
-uint64_t host_guest_files(const char *root, int pid)
+/* Of /proc/PID/status. */
+static uint64_t guest_status(const char *root, int pid, const char *name)
 {
 	char text[TEXT_SIZE];
 	uint64_t kib = 0;
 
 	if (!read_text(root, text, "/proc/%d/status", pid))
-		find_number(text, "RssFile:", &kib);
+		find_number(text, name, &kib);
 	return kib;
+}
+
+uint64_t host_guest_files(const char *root, int pid)
+{
+	return guest_status(root, pid, "RssFile:");
+}
+
+uint64_t host_guest_hugetlb(const char *root, int pid)
+{
+	return guest_status(root, pid, "HugetlbPages:");
 }
 
 int host_guest_pid(const char *root, const char *name)

@@ -30,6 +30,9 @@ void host_free(struct host *host);
  */
 uint64_t host_guest_files(const char *root, int pid);
 
+/* KiB of huge pages that a QEMU has in use (HugetlbPages). */
+uint64_t host_guest_hugetlb(const char *root, int pid);
+
 /* The process of a domain, from /run/libvirt/qemu/NAME.pid; 0: none. */
 int host_guest_pid(const char *root, const char *name);
 

@@ -24,12 +24,13 @@
 #define ANSWER_MS	1000
 #define SOON_MS		50
 #define MOVED_MS	1000	/* a balloon says that it moves many times a second */
-#define ROOMS_MOST	16
+#define ROOMS_MOST	64
 
 static int begin_timer, end_timer, soon_timer;
 static uint64_t begun;		/* 0: no pass is under way */
 static uint64_t cpu_begun;	/* what all threads had used of the CPU then */
-static bool record_broken;
+static bool soon;		/* its timer is set */
+static bool record_broken, record_busy;
 static char *metrics;		/* of the last pass */
 
 static uint64_t cpu_us(void)
@@ -42,11 +43,13 @@ static uint64_t cpu_us(void)
 
 /* --- the snapshot */
 
-static unsigned int find_pool(uint64_t page)
+/* 0, ordinary memory, also if the host has no pages of that size. */
+unsigned int pool_of(const struct domain_info *info)
 {
+	uint64_t page = info->huge_page ?: d.host.huge_page;
 	unsigned int i;
 
-	for (i = 1; i < d.host.nr_pools; i++)
+	for (i = 1; info->huge && i < d.host.nr_pools; i++)
 		if (d.host.pools[i].page == page)
 			return i;
 	return 0;
@@ -54,26 +57,17 @@ static unsigned int find_pool(uint64_t page)
 
 static void place(struct tracked *t)
 {
-	if (!t->info.huge) {
-		t->guest.pool = 0;
-		return;
-	}
-	t->guest.pool = find_pool(t->info.huge_page ?: d.host.huge_page);
+	t->guest.pool = pool_of(&t->info);
 	/* No pool of these pages: nothing that the policy could do. */
-	if (!t->guest.pool)
+	if (t->info.huge && !t->guest.pool)
 		t->guest.has_balloon = false;
-}
-
-static uint64_t less(uint64_t a, uint64_t b)
-{
-	return a > b ? a - b : 0;
 }
 
 /* What guests may have in sum, if the host's owner has said so. */
 static void apply_budget(struct pool *pool)
 {
 	uint64_t budget = amount_of(d.config.budget, d.host.total);
-	uint64_t used = rooms_grown();
+	uint64_t used = rooms_made();
 	struct tracked *t;
 
 	if (!budget)
@@ -84,6 +78,28 @@ static void apply_budget(struct pool *pool)
 	pool->total = budget;
 	if (less(budget, used) < pool->avail)
 		pool->avail = less(budget, used);
+}
+
+/*
+ * A guest that has not touched all that it has may do so at any time, and gets a
+ * SIGBUS if a page of it is somebody else's by then. What QEMU has reserved the
+ * kernel has taken off already, but what a balloon gave back it may not have.
+ */
+static void keep_promises(struct pool *pool, unsigned int index)
+{
+	uint64_t promised = 0;
+	struct tracked *t;
+	unsigned int i;
+
+	for (t = d.guests; t; t = t->next)
+		if (t->guest.pool == index && t->hugetlb_known)
+			promised += less(t->guest.actual, t->hugetlb);
+	promised = less(pool->free, promised);
+	if (promised < pool->avail)
+		pool->avail = promised;
+	for (i = 0; i < pool->nodes; i++)
+		if (pool->avail < pool->node_avail[i])
+			pool->node_avail[i] = pool->avail;
 }
 
 static void fill_pools(void)
@@ -99,8 +115,20 @@ static void fill_pools(void)
 	}
 	apply_budget(&pools[0]);
 	pools[0].reserve = amount_of(d.config.reserve, pools[0].total);
-	for (i = 1; i < d.host.nr_pools; i++)
+	for (i = 1; i < d.host.nr_pools; i++) {
+		keep_promises(&pools[i], i);
 		pools[i].reserve = amount_of(d.config.huge_reserve, pools[i].total);
+	}
+}
+
+/* Without libvirt nobody answers. */
+static struct guest fill_guest(const struct tracked *t)
+{
+	struct guest guest = t->guest;
+
+	guest.silent |= !d.connected;
+	guest.stats_age = now_ms() - t->stats_made;
+	return guest;
 }
 
 static unsigned int fill_guests(struct guest *guests)
@@ -110,7 +138,7 @@ static unsigned int fill_guests(struct guest *guests)
 
 	for (t = d.guests; t; t = t->next)
 		if (t->known)
-			guests[n++] = t->guest;
+			guests[n++] = fill_guest(t);
 	return n;
 }
 
@@ -142,6 +170,9 @@ static void apply_one(struct tracked *t, const struct guest_decision *decision)
 		snprintf(t->decision.why, sizeof(t->decision.why), "%s", t->useless);
 	if (!decision->target)
 		return;
+	/* Nobody is left to look what becomes of it. */
+	if (d.stopping && !d.releasing)
+		return;
 	log_line(LOG_NOTICE, "%s%s: to %s: %s", would(), t->guest.name,
 		 size_text(decision->target, size), decision->why);
 	if (!dry_run())
@@ -161,50 +192,84 @@ static void apply(const struct snapshot *s, const struct decision *decision)
 
 /* --- the trace */
 
-static int record_write(const char *text)
-{
-	struct stat st;
-	char old[sizeof(d.config.record) + 4];
-	ssize_t n;
-	int fd, rc;
+struct line {
+	char path[sizeof(d.config.record)];
+	uint64_t most;		/* KiB: then it begins anew */
+	char *text;
+};
 
-	fd = open(d.config.record, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return -1;
-	n = strlen(text);
-	rc = write(fd, text, n) == n ? 0 : -1;
-	if (!rc && !fstat(fd, &st) &&
-	    (uint64_t)st.st_size / 1024 > d.config.record_size.kib) {
-		snprintf(old, sizeof(old), "%s.1", d.config.record);
-		rc = rename(d.config.record, old);
+static int write_all(int fd, const char *text)
+{
+	ssize_t n = strlen(text);
+
+	errno = ENOSPC;
+	return write(fd, text, n) == n ? 0 : -1;
+}
+
+/* In a worker: a disk may hang. */
+static void record_call(struct job *job)
+{
+	struct line *line = job->data;
+	char old[sizeof(line->path) + 4];
+	struct stat st;
+	int fd;
+
+	fd = open(line->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK,
+		  0600);
+	if (fd < 0 || write_all(fd, line->text)) {
+		job->result = error_set(&job->error, "%s", strerror(errno));
+	} else if (!fstat(fd, &st) && (uint64_t)st.st_size / 1024 > line->most) {
+		snprintf(old, sizeof(old), "%s.1", line->path);
+		if (rename(line->path, old))
+			job->result = error_set(&job->error, "%s", strerror(errno));
 	}
-	close(fd);
-	return rc;
+	if (fd >= 0)
+		close(fd);
 }
 
 /* A disk that is full stops the record, and nothing else. */
+static void record_done(struct job *job)
+{
+	struct line *line = job->data;
+
+	if (job->result && !record_broken)
+		log_line(LOG_WARNING, "record: %s: %s; this is said once",
+			 line->path, job->error.text);
+	record_broken = job->result;
+	record_busy = false;
+	free(line->text);
+	free(line);
+	job_free(job);
+}
+
+/* Passes that come while it is busy are left out. */
 static void record(const struct snapshot *s)
 {
 	struct json_object *json;
-	char *line;
+	struct line *line;
+	struct job *job;
 
-	if (!d.config.record[0])
+	if (!d.config.record[0] || record_busy)
+		return;
+	line = calloc(1, sizeof(*line));
+	if (!line)
 		return;
 	json = snapshot_to_json(s);
-	if (asprintf(&line, "%s\n", json_object_to_json_string_ext(json,
+	if (asprintf(&line->text, "%s\n", json_object_to_json_string_ext(json,
 						JSON_C_TO_STRING_PLAIN)) < 0)
-		goto out;
-	errno = 0;
-	if (!record_write(line))
-		record_broken = false;
-	else if (!record_broken) {
-		record_broken = true;
-		log_line(LOG_WARNING, "record: %s: %s; this is said once",
-			 d.config.record, errno ? strerror(errno) : "the disk is full");
-	}
-	free(line);
-out:
+		line->text = NULL;
 	json_object_put(json);
+	if (!line->text) {
+		free(line);
+		return;
+	}
+	snprintf(line->path, sizeof(line->path), "%s", d.config.record);
+	line->most = d.config.record_size.kib;
+	record_busy = true;
+	job = job_new(JOB_CALL, NULL, record_done);
+	job->call = record_call;
+	job->data = line;
+	virt_submit(job);
 }
 
 static void publish(const struct snapshot *s, const struct decision *decision)
@@ -294,14 +359,25 @@ static void decide(void)
 	free(decided);
 }
 
+/* If it is set already that stays: it would never come with many events. */
+static void set_soon(int ms)
+{
+	if (!soon)
+		virEventUpdateTimeout(soon_timer, ms);
+	soon = true;
+}
+
 static void pass_end(void)
 {
 	uint64_t before = begun ? cpu_begun : cpu_us();
 
 	begun = 0;
 	virEventUpdateTimeout(end_timer, -1);
-	virEventUpdateTimeout(soon_timer, rooms_count() ? 4 * SOON_MS : -1);
+	soon = false;
+	virEventUpdateTimeout(soon_timer, -1);
 	decide();
+	if (rooms_count())
+		set_soon(4 * SOON_MS);
 	d.passes++;
 	d.last_cpu_us = cpu_us() - before;
 	d.pass_cpu_us += d.last_cpu_us;
@@ -337,7 +413,7 @@ void pass_stats_done(void)
 /* Something has changed that should not wait for the next interval. */
 void pass_soon(void)
 {
-	virEventUpdateTimeout(soon_timer, SOON_MS);
+	set_soon(SOON_MS);
 }
 
 /* A balloon has moved: perhaps the one that somebody waits for. */
@@ -364,6 +440,8 @@ static void on_end(int timer, void *data)
 /* With what the guests have told last. */
 static void on_soon(int timer, void *data)
 {
+	soon = false;
+	virEventUpdateTimeout(soon_timer, -1);
 	if (!begun)
 		pass_end();
 }

@@ -44,6 +44,7 @@ struct pass {
 	uint64_t unit;			/* of targets */
 	uint64_t found;			/* available */
 	uint64_t avail;			/* the same without what is spoken for */
+	uint64_t given;			/* of it to guests, and not in use yet */
 	uint64_t coming;		/* what orders under way will free */
 	uint64_t unserved;		/* guests under pressure want so much more */
 	bool urgent;			/* the host is critical */
@@ -77,12 +78,6 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
 static uint64_t max_u64(uint64_t a, uint64_t b)
 {
 	return a > b ? a : b;
-}
-
-/* a - b, or 0 */
-static uint64_t less(uint64_t a, uint64_t b)
-{
-	return a > b ? a - b : 0;
 }
 
 static uint64_t clamp(uint64_t value, uint64_t least, uint64_t most)
@@ -148,7 +143,7 @@ static uint64_t stat_usable(const struct guest *g)
 
 static bool is_stale(const struct snapshot *s, const struct guest *g)
 {
-	uint64_t period = s->config->statistics_period;
+	uint64_t period = max_u64(s->config->statistics_period, g->period);
 
 	return g->stats_age > (period ? 3 * period + 5 * SECOND : STALE_TIME);
 }
@@ -255,10 +250,10 @@ static void begin_again(const struct snapshot *s, struct memory *m)
 	forget_pressure(m);
 }
 
-/* Of a budget guests use what they have, not what QEMU holds. */
+/* What counts of a budget, and of huge pages, is what guests have, not use. */
 static bool by_size(const struct snapshot *s, const struct guest *g)
 {
-	return !g->pool && (s->config->budget.kib || s->config->budget.share);
+	return g->pool || s->config->budget.kib || s->config->budget.share;
 }
 
 /* What was given counts as in use as QEMU grows, or after a while. */
@@ -832,16 +827,16 @@ static void look_at_pool(struct pass *p, const struct snapshot *s,
 	p->found = p->pool->avail;
 	for_each_guest(p, i)
 		p->found += would_free(s, &s->guests[i], &d->guests[i].memory);
-	p->avail = p->found;
 	for_each_guest(p, i) {
 		const struct guest_decision *g = &d->guests[i];
 
-		p->avail = less(p->avail, g->memory.granted);
+		p->given += g->memory.granted;
 		if (g->work.base < g->work.size)
 			p->coming += g->work.size - g->work.base;
 		if (g->state == GUEST_PRESSURE && g->memory.want > g->work.base)
 			p->wanted = true;
 	}
+	p->avail = less(p->found, p->given);
 	for (i = 0; i < s->nr_rooms; i++)
 		if (s->rooms[i].held && s->rooms[i].pool == index)
 			p->avail = less(p->avail, s->rooms[i].size);
@@ -882,6 +877,7 @@ static void serve_pressure(struct pass *p)
 			continue;
 		d->work.grow = d->work.part;
 		p->avail -= d->work.part;
+		p->given += d->work.part;
 		wanted -= d->work.part;
 		say(d, "grows by %s: it %s, and the host has %s available",
 		    SIZE(d->work.part), d->memory.pressure, SIZE(p->found));
@@ -1005,7 +1001,7 @@ static void serve_reserve(struct pass *p)
 static uint64_t room_avail(const struct pass *p, unsigned int index)
 {
 	const struct room *rooms = p->s->rooms, *room = &rooms[index];
-	uint64_t avail = p->found, there = 0;
+	uint64_t avail = less(p->found, p->given), there = 0;
 	unsigned int i;
 
 	if (room->nodes && p->pool->nodes) {

@@ -23,6 +23,7 @@
 struct pool {
 	uint64_t page;			/* size of a page; 4 is ordinary memory */
 	uint64_t total;
+	uint64_t free;			/* in use by nobody; may be reserved, though */
 	/*
 	 * What somebody could allocate now: ordinary memory is MemAvailable
 	 * without guests' shared files, or what is left of the budget; huge
@@ -107,6 +108,7 @@ struct guest {
 	bool silent;			/* no answer within the deadline */
 	bool bad_settings;		/* its metadata can't be read */
 	uint64_t started;		/* when ballastd first saw it run */
+	uint64_t period;		/* of its statistics, ms; 0: none, or unknown */
 	uint64_t stats_age;		/* ms since the guest made the statistics */
 	uint64_t stats_when;		/* when it made them, ms; changes with each */
 	uint32_t have;			/* 1 << enum statistic */

@@ -20,6 +20,8 @@
 /* It has not been started; libvirt or its caller failed. */
 #define FORGET_MS	120000
 
+#define WAITS_MOST	32	/* that are to be answered */
+
 #define NAME_SUFFIX	" (its huge pages)"
 
 struct wait {
@@ -27,14 +29,22 @@ struct wait {
 	struct room room;
 	struct client *client;		/* NULL: it has been answered, or is gone */
 	uint64_t deadline;		/* of the answer */
-	uint64_t drop;			/* then it is dropped */
+	uint64_t drop;			/* then it is dropped, if it isn't waited for */
 	struct wait *huge;		/* this one is there to be made huge pages for: */
 	bool growing;			/* they are being made */
 	struct room_decision last;
 };
 
-static struct wait *waits;
-static uint64_t grown[ARRAY_SIZE(d.taking)];	/* pages, for each pool */
+/* Huge pages that were made for a guest. */
+struct made {
+	struct made *next;
+	char name[128];
+	uint64_t page, pages;
+};
+
+static struct wait *waits;	/* the first is the one that asked first */
+static struct made *made;
+static bool shrinking;
 
 unsigned int rooms_count(void)
 {
@@ -44,6 +54,26 @@ unsigned int rooms_count(void)
 	for (w = waits; w; w = w->next)
 		n++;
 	return n;
+}
+
+static struct wait *find(const char *name)
+{
+	struct wait *w;
+
+	for (w = waits; w; w = w->next)
+		if (!w->huge && !strcmp(w->room.name, name))
+			return w;
+	return NULL;
+}
+
+static struct wait *child_of(const struct wait *w)
+{
+	struct wait *child;
+
+	for (child = waits; child; child = child->next)
+		if (child->huge == w)
+			return child;
+	return NULL;
 }
 
 static void drop_one(struct wait *w)
@@ -58,13 +88,10 @@ static void drop_one(struct wait *w)
 
 static void drop(struct wait *w)
 {
-	struct wait *child, *next;
+	struct wait *child = child_of(w);
 
-	for (child = waits; child; child = next) {
-		next = child->next;
-		if (child->huge == w)
-			drop_one(child);
-	}
+	if (child)
+		drop_one(child);
 	drop_one(w);
 }
 
@@ -75,7 +102,7 @@ static void drop_old(void)
 
 again:
 	for (w = waits; w; w = w->next) {
-		if (w->huge || now < w->drop)
+		if (w->huge || w->client || now < w->drop)
 			continue;
 		drop(w);
 		/* Its child may have been the next one. */
@@ -85,25 +112,31 @@ again:
 
 static struct wait *wait_new(const char *name)
 {
-	struct wait *w = calloc(1, sizeof(*w));
+	struct wait *w = calloc(1, sizeof(*w)), **link = &waits;
 
 	if (!w)
 		return NULL;
 	snprintf(w->room.name, sizeof(w->room.name), "%s", name);
-	w->drop = now_ms() + FORGET_MS;
-	w->next = waits;
-	waits = w;
+	while (*link)
+		link = &(*link)->next;
+	*link = w;
 	return w;
 }
 
-uint64_t rooms_grown(void)
+/* What is not to be looked at: memory of a room is being made huge pages of. */
+static bool left_out(const struct wait *w)
 {
-	uint64_t kib = 0;
-	unsigned int i;
+	return w->growing;
+}
 
-	for (i = 1; i < d.host.nr_pools; i++)
-		kib += grown[i] * d.host.pools[i].page;
-	return kib;
+/* What a guest has that was started counts as its own, not as room for it. */
+static void leave_to_guest(struct room *room)
+{
+	const struct tracked *t = room->held ? guest_find(room->name) : NULL;
+
+	if (t && t->known)
+		room->size = less(room->size, amount_of(d.config.budget, d.host.total) ?
+				  t->guest.actual : t->guest.rss);
 }
 
 unsigned int rooms_fill(struct room *rooms, unsigned int most)
@@ -112,27 +145,22 @@ unsigned int rooms_fill(struct room *rooms, unsigned int most)
 	unsigned int n = 0;
 
 	drop_old();
-	for (w = waits; w && n < most; w = w->next)
-		rooms[n++] = w->room;
+	for (w = waits; w && n < most; w = w->next) {
+		if (left_out(w))
+			continue;
+		rooms[n] = w->room;
+		leave_to_guest(&rooms[n++]);
+	}
 	return n;
 }
 
 /* --- answers */
 
-static void answer(struct wait *w, bool room, const char *why)
+static void send_answer(struct client *client, bool room, bool refuse,
+			const char *text)
 {
 	struct json_object *reply = json_object_new_object();
-	struct client *client = w->client;
-	bool refuse = !room && d.config.hook_refuse && !dry_run();
-	char size[SIZE_TEXT], text[512];
 
-	snprintf(text, sizeof(text), "%s%s for %s: %s%s",
-		 dry_run() ? "dry run: " : "", size_text(w->room.size, size),
-		 w->room.name, room ? "there is room" : "no room: ", room ? "" : why);
-	log_line(room ? LOG_INFO : LOG_WARNING, "%s", text);
-	w->client = NULL;
-	if (!client)
-		return;
 	json_object_object_add(reply, "ok", json_object_new_boolean(true));
 	json_object_object_add(reply, "room", json_object_new_boolean(room));
 	json_object_object_add(reply, "refuse", json_object_new_boolean(refuse));
@@ -140,12 +168,129 @@ static void answer(struct wait *w, bool room, const char *why)
 	control_reply(client, reply);
 }
 
+static void answer(struct wait *w, bool room, const char *why)
+{
+	struct client *client = w->client;
+	char size[SIZE_TEXT], text[512];
+
+	snprintf(text, sizeof(text), "%s%s for %s: %s%s",
+		 dry_run() ? "dry run: " : "", size_text(w->room.size, size),
+		 w->room.name, room ? "there is room" : "no room: ", room ? "" : why);
+	log_line(room ? LOG_INFO : LOG_WARNING, "%s", text);
+	w->client = NULL;
+	send_answer(client, room, !room && d.config.hook_refuse && !dry_run(), text);
+}
+
 /* --- huge pages for a room */
 
+uint64_t rooms_made(void)
+{
+	const struct made *m;
+	uint64_t kib = 0;
+
+	for (m = made; m; m = m->next)
+		kib += m->pages * m->page;
+	return kib;
+}
+
+static struct made *made_for(const char *name, uint64_t page)
+{
+	struct made *m;
+
+	for (m = made; m; m = m->next)
+		if (m->page == page && !strcmp(m->name, name))
+			return m;
+	m = calloc(1, sizeof(*m));
+	if (!m)
+		return NULL;
+	snprintf(m->name, sizeof(m->name), "%s", name);
+	m->page = page;
+	m->next = made;
+	made = m;
+	return m;
+}
+
+static void made_change(const char *name, uint64_t page, int64_t pages)
+{
+	struct made *m = made_for(name, page), **link = &made;
+
+	if (!m)
+		return;
+	m->pages += pages;
+	if (!m->pages) {
+		while (*link != m)
+			link = &(*link)->next;
+		*link = m->next;
+		free(m);
+	}
+	state_save();
+}
+
+struct json_object *rooms_made_json(void)
+{
+	struct json_object *array = json_object_new_array(), *one;
+	const struct made *m;
+
+	for (m = made; m; m = m->next) {
+		one = json_object_new_object();
+		json_object_object_add(one, "guest", json_object_new_string(m->name));
+		json_object_object_add(one, "page", json_object_new_uint64(m->page));
+		json_object_object_add(one, "pages",
+				       json_object_new_uint64(m->pages));
+		json_object_array_add(array, one);
+	}
+	return array;
+}
+
+static uint64_t number_in(struct json_object *json, const char *name)
+{
+	struct json_object *v;
+
+	return json_object_object_get_ex(json, name, &v) ?
+	       json_object_get_uint64(v) : 0;
+}
+
+void rooms_made_load(struct json_object *array)
+{
+	struct json_object *one, *name;
+	struct made *m;
+	size_t i;
+
+	if (!json_object_is_type(array, json_type_array))
+		return;
+	for (i = 0; i < json_object_array_length(array); i++) {
+		one = json_object_array_get_idx(array, i);
+		if (!json_object_object_get_ex(one, "guest", &name) ||
+		    !number_in(one, "page") || !number_in(one, "pages"))
+			continue;
+		m = made_for(json_object_get_string(name), number_in(one, "page"));
+		if (m)
+			m->pages = number_in(one, "pages");
+	}
+}
+
 struct growth {
+	char name[128];
 	uint64_t page, nodes, pages, got;
-	unsigned int pool;
 };
+
+static struct job *growth_job(const char *name, uint64_t page, uint64_t pages,
+			      void (*call)(struct job *job),
+			      void (*done)(struct job *job))
+{
+	struct growth *g = calloc(1, sizeof(*g));
+	struct job *job;
+
+	if (!g)
+		return NULL;
+	snprintf(g->name, sizeof(g->name), "%s", name);
+	g->page = page;
+	g->pages = pages;
+	job = job_new(JOB_CALL, NULL, done);
+	job->call = call;
+	job->data = g;
+	return job;
+}
 
 static void grow_call(struct job *job)
 {
@@ -157,19 +302,17 @@ static void grow_call(struct job *job)
 static void grow_done(struct job *job)
 {
 	struct growth *g = job->data;
-	struct wait *w;
+	struct wait *w = find(g->name), *child = w ? child_of(w) : NULL;
 	char size[SIZE_TEXT];
 
-	grown[g->pool] += g->got;
-	log_line(LOG_NOTICE, "%llu of %llu huge pages of %s made",
+	if (g->got)
+		made_change(g->name, g->page, g->got);
+	log_line(LOG_NOTICE, "%llu of %llu huge pages of %s made for %s",
 		 (unsigned long long)g->got, (unsigned long long)g->pages,
-		 size_text(g->page, size));
-	for (w = waits; w; w = w->next)
-		if (w->growing && w->huge && w->huge->room.pool == g->pool)
-			break;
-	/* Made again if some are missing. */
-	if (w)
-		drop_one(w);
+		 size_text(g->page, size), g->name);
+	/* Another one is made if some are missing. */
+	if (child && child->growing)
+		drop_one(child);
 	free(g);
 	job_free(job);
 	pass_soon();
@@ -179,30 +322,15 @@ static void grow(struct wait *child)
 {
 	struct room *room = &child->huge->room;
 	uint64_t page = d.host.pools[room->pool].page;
-	struct growth *g = calloc(1, sizeof(*g));
-	struct job *job;
+	struct job *job = growth_job(room->name, page,
+				     (child->room.size + page - 1) / page,
+				     grow_call, grow_done);
 
-	if (!g)
+	if (!job)
 		return;
+	((struct growth *)job->data)->nodes = room->nodes;
 	child->growing = true;
-	g->page = page;
-	g->nodes = room->nodes;
-	g->pages = (child->room.size + page - 1) / page;
-	g->pool = room->pool;
-	job = job_new(JOB_CALL, NULL, grow_done);
-	job->data = g;
-	job->call = grow_call;
 	virt_submit(job);
-}
-
-static struct wait *child_of(const struct wait *w)
-{
-	struct wait *child;
-
-	for (child = waits; child; child = child->next)
-		if (child->huge == w)
-			return child;
-	return NULL;
 }
 
 static void want_child(struct wait *w)
@@ -220,7 +348,6 @@ static void want_child(struct wait *w)
 	pass_soon();
 }
 
-/* What was made for a guest that is gone, and is free. */
 static void shrink_call(struct job *job)
 {
 	struct growth *g = job->data;
@@ -231,66 +358,108 @@ static void shrink_call(struct job *job)
 static void shrink_done(struct job *job)
 {
 	struct growth *g = job->data;
+	char size[SIZE_TEXT];
 
-	grown[g->pool] -= g->got < grown[g->pool] ? g->got : grown[g->pool];
-	if (g->got)
-		log_line(LOG_NOTICE, "%llu huge pages given back",
-			 (unsigned long long)g->got);
+	shrinking = false;
+	if (g->got) {
+		made_change(g->name, g->page, -(int64_t)g->got);
+		log_line(LOG_NOTICE, "%llu huge pages of %s of %s given back",
+			 (unsigned long long)g->got, size_text(g->page, size), g->name);
+		pass_soon();
+	}
 	free(g);
 	job_free(job);
 }
 
-static void shrink_pools(void)
+/* Pages that guests which are about to start count on. */
+static uint64_t counted_on(uint64_t page)
 {
-	struct growth *g;
-	struct job *job;
+	struct wait *w;
+	uint64_t kib = 0;
+
+	for (w = waits; w; w = w->next)
+		if (w->room.pool && d.host.pools[w->room.pool].page == page)
+			kib += w->room.size;
+	return kib / page;
+}
+
+static uint64_t free_pages(uint64_t page)
+{
 	unsigned int i;
 
-	for (i = 1; i < d.host.nr_pools; i++) {
-		if (!grown[i])
+	for (i = 1; i < d.host.nr_pools; i++)
+		if (d.host.pools[i].page == page)
+			return d.host.pools[i].avail / page;
+	return 0;
+}
+
+/* What was made for a guest that neither runs nor starts any more, and is free. */
+static void give_back(void)
+{
+	struct made *m;
+	struct job *job;
+	uint64_t pages;
+
+	for (m = made; m && !shrinking; m = m->next) {
+		if (guest_find(m->name) || find(m->name))
 			continue;
-		g = calloc(1, sizeof(*g));
-		if (!g)
-			return;
-		g->page = d.host.pools[i].page;
-		g->pages = grown[i];
-		g->pool = i;
-		job = job_new(JOB_CALL, NULL, shrink_done);
-		job->data = g;
-		job->call = shrink_call;
+		pages = less(free_pages(m->page), counted_on(m->page));
+		if (pages > m->pages)
+			pages = m->pages;
+		job = pages ? growth_job(m->name, m->page, pages, shrink_call,
+					 shrink_done) : NULL;
+		if (!job)
+			continue;
+		shrinking = true;
 		virt_submit(job);
 	}
 }
 
 /* --- decided */
 
+/*
+ * That nobody can give enough is final if all have been looked at: those that have
+ * just been found, or have just started, can't give anything yet.
+ */
+static bool all_judged(unsigned int pool)
+{
+	struct tracked *t;
+
+	if (!d.listed || !d.connected)
+		return false;
+	for (t = d.guests; t; t = t->next)
+		if (!t->known || (t->guest.pool == pool &&
+				  (!t->decision.memory.when ||
+				   t->decision.state == GUEST_NO_STATS ||
+				   t->decision.state == GUEST_STARTING)))
+			return false;
+	return true;
+}
+
 static void decided(struct wait *w)
 {
 	bool over = now_ms() >= w->deadline;
-	bool can_grow = w->room.pool && d.config.grow_hugepages == GROW_FOR_ROOM &&
-			!dry_run();
+	bool can_grow = w->room.pool && d.config.grow_hugepages == GROW_FOR_ROOM;
 	struct wait *child = child_of(w);
 
 	if (w->room.held || !w->client)
 		return;
 	if (w->last.ready) {
 		w->room.held = true;
+		w->drop = now_ms() + FORGET_MS;
 		answer(w, true, w->last.why);
 	} else if (over || dry_run()) {
-		answer(w, false, over ? "the time is over" : w->last.why);
+		answer(w, false, w->last.why[0] ? w->last.why : "the time is over");
 	} else if (can_grow && w->last.missing) {
 		if (!child)
 			want_child(w);
-		else if (child->last.hopeless)
+		else if (child->last.hopeless && all_judged(0))
 			answer(w, false, child->last.why);
 		else if (child->last.ready && !child->growing)
 			grow(child);
-	} else if (w->last.hopeless) {
+	} else if (w->last.hopeless && all_judged(w->room.pool)) {
 		answer(w, false, w->last.why);
 	}
-	/* One that was refused is not made, and what it needs not kept. */
-	if (!w->client && !w->room.held)
-		w->drop = 0;
 }
 
 void rooms_decided(const struct room_decision *decisions, unsigned int n)
@@ -299,47 +468,28 @@ void rooms_decided(const struct room_decision *decisions, unsigned int n)
 	unsigned int i = 0;
 
 	for (w = waits; w && i < n; w = w->next)
-		w->last = decisions[i++];
+		if (!left_out(w))
+			w->last = decisions[i++];
 	for (w = waits; w; w = next) {
 		next = w->next;
 		if (!w->huge)
 			decided(w);
 	}
+	drop_old();
+	if (d.listed && d.connected)
+		give_back();
 }
 
 /* --- what the hook says */
 
-static unsigned int pool_of(const struct domain_info *info)
-{
-	unsigned int i;
-	uint64_t page = info->huge_page ?: d.host.huge_page;
-
-	if (info->huge)
-		for (i = 1; i < d.host.nr_pools; i++)
-			if (d.host.pools[i].page == page)
-				return i;
-	return 0;
-}
-
-static void reply_ready(struct client *client, bool ready, const char *text)
-{
-	struct json_object *reply = json_object_new_object();
-
-	json_object_object_add(reply, "ok", json_object_new_boolean(true));
-	json_object_object_add(reply, "room", json_object_new_boolean(ready));
-	json_object_object_add(reply, "refuse", json_object_new_boolean(false));
-	json_object_object_add(reply, "message", json_object_new_string(text));
-	control_reply(client, reply);
-}
-
-static struct wait *find(const char *name)
+static unsigned int waiting(void)
 {
 	struct wait *w;
+	unsigned int n = 0;
 
 	for (w = waits; w; w = w->next)
-		if (!w->huge && !strcmp(w->room.name, name))
-			return w;
-	return NULL;
+		n += !!w->client;
+	return n;
 }
 
 static void forget(const char *name)
@@ -350,12 +500,29 @@ static void forget(const char *name)
 		drop(w);
 }
 
+static void add_room(struct client *client, const struct domain_info *info)
+{
+	struct wait *w = wait_new(info->name);
+
+	if (!w) {
+		send_answer(client, false, false, "no memory");
+		return;
+	}
+	w->client = client;
+	w->deadline = now_ms() + d.config.hook_timeout;
+	w->room.pool = pool_of(info);
+	w->room.nodes = info->nodes;
+	/* Of memory that can be touched before its balloon's driver is there, all. */
+	w->room.size = info->huge || info->locked || info->vfio ? info->maximum :
+		       info->current;
+	pass_soon();
+}
+
 void rooms_prepare(struct client *client, const char *xml)
 {
 	struct json_object *reply;
 	struct domain_info info;
 	struct error error;
-	struct wait *w;
 
 	if (domain_read(xml, &d.config, &info, &error)) {
 		control_error(client, "%s", error.text);
@@ -369,34 +536,21 @@ void rooms_prepare(struct client *client, const char *xml)
 
 	/* The last time it did not start. */
 	forget(info.name);
-	if (rooms_count() >= 8 || (info.huge && !pool_of(&info))) {
-		reply_ready(client, false, info.huge ?
-			    "the host has no such huge pages" :
-			    "too many guests start at once");
-		return;
-	}
-	w = wait_new(info.name);
-	if (!w) {
-		reply_ready(client, false, "no memory");
-		return;
-	}
-	w->client = client;
-	w->deadline = now_ms() + d.config.hook_timeout;
-	w->room.pool = pool_of(&info);
-	w->room.nodes = info.nodes;
-	/* A guest's balloon is inflated only when its driver is there. */
-	w->room.size = info.huge || info.locked || info.vfio ? info.maximum :
-		       info.current;
-	pass_soon();
+	if (info.huge && d.host.nr_pools && !pool_of(&info))
+		send_answer(client, false, false, "the host has no such huge pages");
+	else if (waiting() >= WAITS_MOST)
+		send_answer(client, false, false, "too many guests start at once");
+	else
+		add_room(client, &info);
 }
 
+/* Huge pages are reserved as soon as it runs; other memory is taken by and by. */
 void rooms_started(const char *name)
 {
 	struct wait *w = find(name);
 
-	if (!w)
+	if (!w || w->client)
 		return;
-	/* Huge pages are reserved as soon as it runs. */
 	w->drop = now_ms() + (w->room.pool ? 0 : TAKE_MS);
 	pass_soon();
 }
@@ -404,7 +558,7 @@ void rooms_started(const char *name)
 void rooms_stopped(const char *name)
 {
 	forget(name);
-	shrink_pools();
+	pass_soon();
 }
 
 void rooms_client_gone(struct client *client)
@@ -414,9 +568,9 @@ void rooms_client_gone(struct client *client)
 	for (w = waits; w; w = w->next) {
 		if (w->client != client)
 			continue;
-		w->client = NULL;
 		/* libvirt gave up. */
-		if (!w->room.held)
-			w->drop = 0;
+		w->client = NULL;
+		w->drop = 0;
 	}
+	pass_soon();
 }

@@ -2,7 +2,7 @@
 /*
  * What an operator has said, kept beside the socket while the host is up, so that
  * it holds when ballastd is restarted or dies: who is paused, whose target somebody
- * else has set, and whether everything is being released.
+ * else has set, whether everything is being released; and which huge pages were made.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -12,7 +12,10 @@
 
 #include "daemon.h"
 
-/* {"releasing": bool, "guests": {UUID: {"paused": bool, "override": bool}}} */
+/*
+ * {"releasing": bool, "pausing": bool, "made": rooms_made_json(),
+ *  "guests": {UUID: {"paused": bool, "override": bool}}}
+ */
 static struct json_object *state;
 static bool broken;
 
@@ -38,6 +41,8 @@ void state_load(void)
 	state = access(path, F_OK) ? NULL : json_object_from_file(path);
 	if (state && json_object_is_type(state, json_type_object)) {
 		d.releasing = flag(state, "releasing");
+		d.pausing = flag(state, "pausing");
+		rooms_made_load(json_object_object_get(state, "made"));
 		return;
 	}
 	if (!access(path, F_OK))
@@ -50,11 +55,18 @@ void state_apply(struct tracked *t)
 {
 	struct json_object *guests, *guest;
 
+	t->guest.paused = d.pausing;
 	if (!json_object_object_get_ex(state, "guests", &guests) ||
 	    !json_object_object_get_ex(guests, t->guest.uuid, &guest))
 		return;
-	t->guest.paused = flag(guest, "paused");
+	t->guest.paused |= flag(guest, "paused");
 	t->guest.memory.override = flag(guest, "override");
+}
+
+/* Those that do not run, too. */
+void state_forget_all(void)
+{
+	json_object_object_del(state, "guests");
 }
 
 static void put_guest(struct json_object *guests, const struct tracked *t)
@@ -88,6 +100,8 @@ void state_save(void)
 		put_guest(guests, t);
 	json_object_object_add(state, "releasing",
 			       json_object_new_boolean(d.releasing));
+	json_object_object_add(state, "pausing", json_object_new_boolean(d.pausing));
+	json_object_object_add(state, "made", rooms_made_json());
 	path_of(path, "");
 	path_of(new, ".new");
 	errno = 0;

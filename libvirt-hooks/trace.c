@@ -43,7 +43,7 @@ static const struct field settings_fields[] = {
 
 #define P(f)	FIELD(struct pool, f)
 static const struct field pool_fields[] = {
-	P(page), P(total), P(avail), P(reserve), P(nodes),
+	P(page), P(total), P(free), P(avail), P(reserve), P(nodes),
 	ARRAY(struct pool, node_avail),
 };
 
@@ -62,7 +62,7 @@ static const struct field memory_fields[] = {
 static const struct field guest_fields[] = {
 	G(uuid), G(name), G(maximum), G(actual), G(rss), G(pool), G(nodes),
 	G(autodeflate), G(has_balloon), G(paused), G(resumed), G(silent),
-	G(bad_settings), G(started), G(stats_age), G(stats_when), G(have),
+	G(bad_settings), G(started), G(period), G(stats_age), G(stats_when), G(have),
 	ARRAY(struct guest, stat),
 };
 

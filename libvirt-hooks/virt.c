@@ -44,14 +44,6 @@ static struct virt_callbacks callbacks;
 static virConnectPtr main_connection;	/* the main thread's, for events */
 static virConnectPtr dead_connection;	/* to be closed, but not by its callback */
 
-uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000ull + t.tv_nsec / 1000000;
-}
-
 /* --- events, all in the main thread */
 
 static void tell(virDomainPtr domain, enum virt_event event, uint64_t value)
@@ -164,7 +156,9 @@ static void virt_error(struct job *job, const char *what)
 
 	job->result = error_set(&job->error, "%s: %s", what,
 				last && last->message ? last->message : "failed");
-	job->gone = last && last->code == VIR_ERR_NO_DOMAIN;
+	/* The latter is said of one that does not run. */
+	job->gone = last && (last->code == VIR_ERR_NO_DOMAIN ||
+			     last->code == VIR_ERR_OPERATION_INVALID);
 }
 
 static virConnectPtr open_connection(struct job *job)
@@ -180,7 +174,7 @@ static virConnectPtr open_connection(struct job *job)
 	return connection;
 }
 
-static int list_domains(struct job *job, virConnectPtr connection)
+static void job_list(struct job *job, virConnectPtr connection)
 {
 	virDomainPtr *domains;
 	int i, n;
@@ -189,7 +183,7 @@ static int list_domains(struct job *job, virConnectPtr connection)
 				     VIR_CONNECT_LIST_DOMAINS_ACTIVE);
 	if (n < 0) {
 		virt_error(job, "list of domains");
-		return -1;
+		return;
 	}
 	job->domains = calloc(n + 1, sizeof(*job->domains));
 	for (i = 0; i < n; i++) {
@@ -199,10 +193,10 @@ static int list_domains(struct job *job, virConnectPtr connection)
 		virDomainFree(domains[i]);
 	}
 	free(domains);
-	return job->domains ? 0 : error_set(&job->error, "no memory");
+	if (!job->domains)
+		job->result = error_set(&job->error, "no memory");
 }
 
-/* Events first, so that nothing is missed between them and the list. */
 static void job_connect(struct job *job)
 {
 	virConnectPtr connection = open_connection(job);
@@ -222,8 +216,6 @@ static void job_connect(struct job *job)
 			goto out_close;
 		}
 	}
-	if (list_domains(job, connection))
-		goto out_close;
 	job->data = connection;
 	return;
 
@@ -382,7 +374,11 @@ static void job_run(struct job *job, virConnectPtr *connection)
 	}
 	if (!*connection)
 		*connection = open_connection(job);
-	if (*connection)
+	if (!*connection)
+		return;
+	if (job->kind == JOB_LIST)
+		job_list(job, *connection);
+	else
 		job_on_domain(job, *connection);
 }
 

@@ -14,7 +14,8 @@
 #include "policy.h"
 
 enum job_kind {
-	JOB_CONNECT,	/* the main connection, with events; a list of domains */
+	JOB_CONNECT,	/* the main connection, with events */
+	JOB_LIST,	/* of running domains; waits for those that are starting */
 	JOB_XML,
 	JOB_STATS,
 	JOB_SET_MEMORY,	/* value: KiB */
@@ -34,9 +35,9 @@ struct job {
 	/* results */
 	int result;			/* 0, or -1 and error */
 	struct error error;
-	bool gone;			/* -1 because there is no such domain */
+	bool gone;			/* -1 because no such domain runs */
 	char *xml;			/* JOB_XML */
-	unsigned int nr_domains;	/* JOB_CONNECT: running ones */
+	unsigned int nr_domains;	/* JOB_LIST */
 	char (*domains)[37];
 	uint32_t have;			/* JOB_STATS */
 	uint64_t stat[STAT_NR];
@@ -75,8 +76,5 @@ void virt_tick(void);
 
 /* Calls that have taken more than a second, now. */
 unsigned int virt_hung(void);
-
-/* ms of CLOCK_MONOTONIC */
-uint64_t now_ms(void);
 
 #endif

@@ -4,7 +4,7 @@
 # ballastd beside the private libvirtd; see libvirt.sh. Its log is $RUN/ballastd.log,
 # which goes on when it is started again.
 
-HOST_TOOLS=$OUT/libvirt
+HOST_TOOLS=${HOST_TOOLS:-$OUT/libvirt}
 BALLASTD_CONF=${RUN:-/nonexistent}/ballastd.conf
 
 ctl() { "$HOST_TOOLS/ballastctl" "$@"; }

@@ -67,8 +67,8 @@ is "prepare: what was asked" "$(got '.[0].command')" prepare
 is "prepare: the XML went with it" "$(got '.[0].xml')" "$(cat "$dir/xml")"
 
 fake '{"ok": true}'
-for pair in started=started attach=started stopped=stopped release=released \
-	reconnect=reconnected; do
+for pair in started=started attach=started stopped=stopped release=released
+do
 	: > "$dir/log"
 	hook 10 'web "1"' ${pair%=*} begin - < "$dir/xml"
 	said "${pair%=*}" 0
@@ -77,7 +77,7 @@ for pair in started=started attach=started stopped=stopped release=released \
 done
 
 : > "$dir/log"
-for operation in start migrate restore define-from-tomorrow; do
+for operation in start migrate restore reconnect define-from-tomorrow; do
 	hook 10 web $operation begin - < "$dir/xml"
 	said "$operation" 0
 done
@@ -144,7 +144,7 @@ for operation in prepare started; do
 	said "$operation, an error" 0 "guest web: no such guest"
 done
 for reply in %silent %drip %close; do
-	fake '{"ok": true, "wait": 600000}' $reply
+	fake '{"ok": true, "wait": 1000}' $reply
 	hook 20 web prepare begin - < "$dir/xml"
 	said "prepare, then $reply" 0 "ballastd does not answer"
 done
