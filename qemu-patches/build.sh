@@ -50,7 +50,7 @@ base()
 		--disable-docs "$extra" --disable-install-blobs
 		--firmwarepath=/usr/share/qemu:/usr/share/seabios
 	)
-	PLAIN=("${COMMON[@]}" "--cc=ccache gcc" --enable-tcg)
+	PLAIN=("${COMMON[@]}" "--cc=ccache gcc" --enable-tcg --enable-numa)
 }
 
 # unpack TREE [PATCH...]: with a configuration of the devices, if the array
