@@ -29,6 +29,7 @@ struct wait {
 	struct room room;
 	struct client *client;		/* NULL: it has been answered, or is gone */
 	uint64_t deadline;		/* of the answer */
+	uint64_t taken;			/* KiB that its guest has had */
 	uint64_t drop;			/* then it is dropped, if it isn't waited for */
 	struct wait *huge;		/* this one is there to be made huge pages for: */
 	bool growing;			/* they are being made */
@@ -129,14 +130,19 @@ static bool left_out(const struct wait *w)
 	return w->growing;
 }
 
-/* What a guest has that was started counts as its own, not as room for it. */
-static void leave_to_guest(struct room *room)
+/*
+ * What a guest has that was started counts as its own, not as room for it; and
+ * what it has had and given away by now is not room for it again.
+ */
+static uint64_t still_room(struct wait *w)
 {
-	const struct tracked *t = room->held ? guest_find(room->name) : NULL;
+	const struct tracked *t = w->room.held ? guest_find(w->room.name) : NULL;
+	bool budget = amount_of(d.config.budget, d.host.total);
+	uint64_t has = !t || !t->known ? 0 : budget ? t->guest.actual : t->guest.rss;
 
-	if (t && t->known)
-		room->size = less(room->size, amount_of(d.config.budget, d.host.total) ?
-				  t->guest.actual : t->guest.rss);
+	if (has > w->taken)
+		w->taken = has;
+	return less(w->room.size, w->taken);
 }
 
 unsigned int rooms_fill(struct room *rooms, unsigned int most)
@@ -149,7 +155,7 @@ unsigned int rooms_fill(struct room *rooms, unsigned int most)
 		if (left_out(w))
 			continue;
 		rooms[n] = w->room;
-		leave_to_guest(&rooms[n++]);
+		rooms[n++].size = still_room(w);
 	}
 	return n;
 }
