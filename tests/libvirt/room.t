@@ -112,7 +112,7 @@ define c --balloon ballast --mem 512 --backing hugetlb
 ok "c starts on huge pages that were made for it" starts c
 is "so many more" $(($(huge_total) - before)) $((256 - free))
 between "the others gave memory for it" \
-	$(($(balloon_actual a) + $(balloon_actual b))) 500 1536
+	$(($(balloon_actual a) + $(balloon_actual b))) 500 $((2048 - (256 - free) * 2))
 finish c
 ok "they are given back when it is gone" until_true 60 eval \
 	'[ "$(huge_total)" = "$before" ]'
