@@ -80,6 +80,18 @@ static void render_host(FILE *out, const struct snapshot *s)
 	       s->pools[0].reserve * 1024);
 }
 
+static void render_psi(FILE *out, const struct daemon_counters *counters)
+{
+	if (!counters->have_psi)
+		return;
+	metric(out, "host_memory_stall_seconds_total", "counter",
+	       "Tasks on the host waited for memory: some of them, or all.");
+	fprintf(out, "ballast_host_memory_stall_seconds_total{kind=\"some\"} %.6f\n",
+		counters->psi_some / 1e6);
+	fprintf(out, "ballast_host_memory_stall_seconds_total{kind=\"full\"} %.6f\n",
+		counters->psi_full / 1e6);
+}
+
 static void page_label(FILE *out, const struct pool *pool)
 {
 	char size[SIZE_TEXT];
@@ -325,6 +337,7 @@ char *metrics_render(const struct snapshot *snapshot,
 		return NULL;
 	render_daemon(out, snapshot, counters);
 	render_host(out, snapshot);
+	render_psi(out, counters);
 	render_pools(out, snapshot, decision);
 	render_guest_sizes(out, snapshot, decision);
 	render_guest_states(out, snapshot, decision);

@@ -15,6 +15,8 @@ struct daemon_counters {
 	bool connected;
 	uint64_t passes, pass_cpu_us;
 	unsigned int hung_calls;
+	bool have_psi;				/* the host's /proc/pressure/memory */
+	uint64_t psi_some, psi_full;		/* us */
 	const struct order_counts *orders;	/* as the snapshot's guests; or NULL */
 };
 

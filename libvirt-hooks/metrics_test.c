@@ -63,7 +63,8 @@ static int make_snapshot(void **state)
 	orders[1] = (struct order_counts){ 0 };
 	counters = (struct daemon_counters){
 		.connected = true, .passes = 12, .pass_cpu_us = 1500000,
-		.hung_calls = 2, .orders = orders };
+		.hung_calls = 2, .orders = orders, .have_psi = true,
+		.psi_some = 2500000, .psi_full = 1 };
 	return 0;
 }
 
@@ -95,6 +96,8 @@ static void values_are_written(void **state)
 		"ballast_pass_cpu_seconds_total 1.500000",
 		"ballast_host_memory_available_bytes 5120000",
 		"ballast_host_reserve_bytes 1024000",
+		"ballast_host_memory_stall_seconds_total{kind=\"some\"} 2.500000",
+		"ballast_host_memory_stall_seconds_total{kind=\"full\"} 0.000001",
 		"ballast_pool_total_bytes{page=\"4 KiB\"} 10240000",
 		"ballast_pool_available_bytes{page=\"2 MiB\"} 2097152",
 		"ballast_pool_reserve_bytes{page=\"2 MiB\"} 0",

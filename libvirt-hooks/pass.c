@@ -281,6 +281,9 @@ static void publish(const struct snapshot *s, const struct decision *decision)
 		.pass_cpu_us = d.pass_cpu_us,
 		.hung_calls = virt_hung(),
 		.connected = d.connected,
+		.have_psi = d.host.have_psi,
+		.psi_some = d.host.psi_some,
+		.psi_full = d.host.psi_full,
 	};
 	struct tracked *t;
 	unsigned int i = 0;

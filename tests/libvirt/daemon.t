@@ -66,6 +66,7 @@ grown_up a
 grown_up b
 ok "it would take something" until_true 60 guest_is a '."would-be" < .current'
 is "nothing is taken" "$(actual a) $(actual b)" "$MEM $MEM"
+is "its socket is the owner's alone" "$(stat -c %a /run/ballast/ballastd.sock)" 600
 ok "explain says that it is a dry run" sh -c "'$HOST_TOOLS/ballastctl' explain a |
 	grep -q 'dry run'"
 ok "set is refused" eval '! ctl set a 300M 2>/dev/null'
