@@ -322,7 +322,7 @@ static void order_done(struct job *job)
 
 	if (!t)
 		goto out;
-	if (job->result && !job->gone)
+	if (job->result)
 		log_line(LOG_WARNING, "%s: %s", t->guest.name, job->error.text);
 	next = t->order_next;
 	t->order_busy = false;
@@ -403,13 +403,14 @@ const struct virt_callbacks *guests_callbacks(void)
 	return &callbacks;
 }
 
-static bool listed(const struct job *job, const char *uuid)
+/* Is it in the list, and has it not been started again since the last one? */
+static bool still_runs(const struct job *job, struct tracked *t)
 {
 	unsigned int i;
 
 	for (i = 0; i < job->nr_domains; i++)
-		if (!strcmp(job->domains[i], uuid))
-			return true;
+		if (!strcmp(job->domains[i].uuid, t->guest.uuid))
+			return !t->id || t->id == job->domains[i].id;
 	return false;
 }
 
@@ -420,14 +421,17 @@ static void take_list(const struct job *job)
 
 	for (t = d.guests; t; t = next) {
 		next = t->next;
-		if (!listed(job, t->guest.uuid))
+		if (!still_runs(job, t))
 			guest_drop(t);
 		else
 			guest_read_xml(t);
 	}
-	for (i = 0; i < job->nr_domains; i++)
-		if (!by_uuid(job->domains[i]))
-			guest_add(job->domains[i]);
+	for (i = 0; i < job->nr_domains; i++) {
+		t = by_uuid(job->domains[i].uuid) ?:
+		    guest_add(job->domains[i].uuid);
+		if (t)
+			t->id = job->domains[i].id;
+	}
 }
 
 static void list_done(struct job *job)

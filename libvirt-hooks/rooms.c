@@ -20,6 +20,9 @@
 /* It has not been started; libvirt or its caller failed. */
 #define FORGET_MS	120000
 
+/* Without a list of those who run for so long, the guest starts. */
+#define LIST_MS		5000
+
 #define WAITS_MOST	32	/* that are to be answered */
 
 #define NAME_SUFFIX	" (its huge pages)"
@@ -28,7 +31,7 @@ struct wait {
 	struct wait *next;
 	struct room room;
 	struct client *client;		/* NULL: it has been answered, or is gone */
-	uint64_t deadline;		/* of the answer */
+	uint64_t asked, deadline;	/* of the answer */
 	uint64_t taken;			/* KiB that its guest has had */
 	uint64_t drop;			/* then it is dropped, if it isn't waited for */
 	struct wait *huge;		/* this one is there to be made huge pages for: */
@@ -184,7 +187,8 @@ static void answer(struct wait *w, bool room, const char *why)
 		 w->room.name, room ? "there is room" : "no room: ", room ? "" : why);
 	log_line(room ? LOG_INFO : LOG_WARNING, "%s", text);
 	w->client = NULL;
-	send_answer(client, room, !room && d.config.hook_refuse && !dry_run(), text);
+	send_answer(client, room,
+		    !room && d.listed && d.config.hook_refuse && !dry_run(), text);
 }
 
 /* --- huge pages for a room */
@@ -442,6 +446,23 @@ static bool all_judged(unsigned int pool)
 	return true;
 }
 
+/* Of a budget nothing is known to be left before all who run are known. */
+static bool all_known(void)
+{
+	struct tracked *t;
+
+	for (t = d.guests; t; t = t->next)
+		if (!t->known)
+			return false;
+	return d.listed;
+}
+
+static bool is_ready(const struct wait *w)
+{
+	return w->last.ready && (w->room.pool || all_known() ||
+				 !amount_of(d.config.budget, d.host.total));
+}
+
 static void decided(struct wait *w)
 {
 	bool over = now_ms() >= w->deadline;
@@ -450,10 +471,13 @@ static void decided(struct wait *w)
 
 	if (w->room.held || !w->client)
 		return;
-	if (w->last.ready) {
+	if (is_ready(w)) {
 		w->room.held = true;
 		w->drop = now_ms() + FORGET_MS;
 		answer(w, true, w->last.why);
+	} else if (!d.listed && now_ms() - w->asked > LIST_MS) {
+		/* Perhaps it waits for this very guest. */
+		answer(w, false, "libvirt has not said yet which guests run");
 	} else if (over || dry_run()) {
 		answer(w, false, w->last.why[0] ? w->last.why : "the time is over");
 	} else if (can_grow && w->last.missing) {
@@ -515,7 +539,8 @@ static void add_room(struct client *client, const struct domain_info *info)
 		return;
 	}
 	w->client = client;
-	w->deadline = now_ms() + d.config.hook_timeout;
+	w->asked = now_ms();
+	w->deadline = w->asked + d.config.hook_timeout;
 	w->room.pool = pool_of(info);
 	w->room.nodes = info->nodes;
 	/* Of memory that can be touched before its balloon's driver is there, all. */
@@ -577,6 +602,6 @@ void rooms_client_gone(struct client *client)
 		/* libvirt gave up. */
 		w->client = NULL;
 		w->drop = 0;
+		pass_soon();
 	}
-	pass_soon();
 }

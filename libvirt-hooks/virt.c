@@ -188,8 +188,9 @@ static void job_list(struct job *job, virConnectPtr connection)
 	job->domains = calloc(n + 1, sizeof(*job->domains));
 	for (i = 0; i < n; i++) {
 		if (job->domains && !virDomainGetUUIDString(domains[i],
-					job->domains[job->nr_domains]))
-			job->nr_domains++;
+					job->domains[job->nr_domains].uuid))
+			job->domains[job->nr_domains++].id =
+				virDomainGetID(domains[i]);
 		virDomainFree(domains[i]);
 	}
 	free(domains);

@@ -38,7 +38,10 @@ struct job {
 	bool gone;			/* -1 because no such domain runs */
 	char *xml;			/* JOB_XML */
 	unsigned int nr_domains;	/* JOB_LIST */
-	char (*domains)[37];
+	struct {
+		char uuid[37];
+		unsigned int id;	/* another one after each start */
+	} *domains;
 	uint32_t have;			/* JOB_STATS */
 	uint64_t stat[STAT_NR];
 	uint64_t actual, rss, last_update;
