@@ -26,7 +26,7 @@ struct tracked {
 	struct guest_decision decision;	/* of the last pass */
 	struct domain_info info;
 	uint64_t generation;		/* another one after each start */
-	unsigned int id;		/* libvirt's: the same; 0: not known yet */
+	unsigned int id;		/* libvirt's: the same */
 	bool known;			/* its XML has been read */
 	bool xml_busy, xml_again;	/* being read; and once more after that */
 	uint64_t stats_begun;		/* asked for them then; 0: not under way */

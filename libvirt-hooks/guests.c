@@ -66,7 +66,7 @@ static void guest_drop(struct tracked *t)
 	free(t);
 }
 
-static struct tracked *guest_add(const char *uuid)
+static struct tracked *guest_add(const char *uuid, unsigned int id)
 {
 	struct tracked *t = calloc(1, sizeof(*t));
 
@@ -75,6 +75,7 @@ static struct tracked *guest_add(const char *uuid)
 	snprintf(t->guest.uuid, sizeof(t->guest.uuid), "%s", uuid);
 	t->guest.started = now_ms();
 	t->generation = ++generations;
+	t->id = id;
 	t->next = d.guests;
 	d.guests = t;
 	state_apply(t);
@@ -366,7 +367,7 @@ static void on_event(const char *uuid, enum virt_event event, uint64_t value)
 		/* Of one that is known its end was missed. */
 		if (t)
 			guest_drop(t);
-		guest_add(uuid);
+		guest_add(uuid, value);
 		break;
 	case VIRT_STOPPED:
 		if (!t)
@@ -410,7 +411,7 @@ static bool still_runs(const struct job *job, struct tracked *t)
 
 	for (i = 0; i < job->nr_domains; i++)
 		if (!strcmp(job->domains[i].uuid, t->guest.uuid))
-			return !t->id || t->id == job->domains[i].id;
+			return t->id == job->domains[i].id;
 	return false;
 }
 
@@ -426,12 +427,9 @@ static void take_list(const struct job *job)
 		else
 			guest_read_xml(t);
 	}
-	for (i = 0; i < job->nr_domains; i++) {
-		t = by_uuid(job->domains[i].uuid) ?:
-		    guest_add(job->domains[i].uuid);
-		if (t)
-			t->id = job->domains[i].id;
-	}
+	for (i = 0; i < job->nr_domains; i++)
+		if (!by_uuid(job->domains[i].uuid))
+			guest_add(job->domains[i].uuid, job->domains[i].id);
 }
 
 static void list_done(struct job *job)

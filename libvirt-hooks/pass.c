@@ -29,6 +29,7 @@
 static int begin_timer, end_timer, soon_timer;
 static uint64_t begun;		/* 0: no pass is under way */
 static uint64_t cpu_begun;	/* what all threads had used of the CPU then */
+static bool state_changed;	/* something that is to outlive us */
 static bool soon;		/* its timer is set */
 static bool record_broken, record_busy;
 static char *metrics;		/* of the last pass */
@@ -158,13 +159,11 @@ static void apply_one(struct tracked *t, const struct guest_decision *decision)
 			 decision->state == GUEST_IMPOSSIBLE ? LOG_NOTICE : LOG_INFO,
 			 "%s: %s: %s", t->guest.name, state_name(decision->state),
 			 decision->why);
-	if (decision->memory.override != t->guest.memory.override ||
-	    t->guest.resumed) {
-		t->guest.memory = decision->memory;
-		t->guest.resumed = false;
-		state_save();
-	}
+	state_changed |= decision->memory.override != t->guest.memory.override ||
+			 decision->memory.target != t->guest.memory.target ||
+			 t->guest.resumed;
 	t->guest.memory = decision->memory;
+	t->guest.resumed = false;
 	t->decision = *decision;
 	if (!t->guest.has_balloon && t->useless)
 		snprintf(t->decision.why, sizeof(t->decision.why), "%s", t->useless);
@@ -187,6 +186,9 @@ static void apply(const struct snapshot *s, const struct decision *decision)
 	for (t = d.guests; t; t = t->next)
 		if (t->known)
 			apply_one(t, &decision->guests[i++]);
+	if (state_changed)
+		state_save();
+	state_changed = false;
 	memcpy(d.taking, decision->taking, s->nr_pools * sizeof(*d.taking));
 }
 

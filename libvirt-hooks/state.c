@@ -2,7 +2,7 @@
 /*
  * What an operator has said, kept beside the socket while the host is up, so that
  * it holds when ballastd is restarted or dies: who is paused, whose target somebody
- * else has set, whether everything is being released; and which huge pages were made.
+ * else has set, what was ordered last and may be on its way, whether everything is being released; and which huge pages were made.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -14,7 +14,8 @@
 
 /*
  * {"releasing": bool, "pausing": bool, "made": rooms_made_json(),
- *  "guests": {UUID: {"paused": bool, "override": bool}}}
+ *  "guests": {UUID: {"paused": bool, "override": bool, "id": of this start,
+ *		      "target": KiB, our last order; 0: none}}}
  */
 static struct json_object *state;
 static bool broken;
@@ -60,7 +61,13 @@ void state_apply(struct tracked *t)
 	    !json_object_object_get_ex(guests, t->guest.uuid, &guest))
 		return;
 	t->guest.paused |= flag(guest, "paused");
+	/* Those were for this start of it. */
+	if (json_object_get_int64(json_object_object_get(guest, "id")) != t->id)
+		return;
 	t->guest.memory.override = flag(guest, "override");
+	t->guest.memory.target_when = now_ms();
+	t->guest.memory.target =
+		json_object_get_uint64(json_object_object_get(guest, "target"));
 }
 
 /* Those that do not run, too. */
@@ -73,7 +80,8 @@ static void put_guest(struct json_object *guests, const struct tracked *t)
 {
 	struct json_object *guest;
 
-	if (!t->guest.paused && !t->guest.memory.override) {
+	if (!t->guest.paused && !t->guest.memory.override &&
+	    !t->guest.memory.target) {
 		json_object_object_del(guests, t->guest.uuid);
 		return;
 	}
@@ -82,6 +90,9 @@ static void put_guest(struct json_object *guests, const struct tracked *t)
 			       json_object_new_boolean(t->guest.paused));
 	json_object_object_add(guest, "override",
 			       json_object_new_boolean(t->guest.memory.override));
+	json_object_object_add(guest, "id", json_object_new_int64(t->id));
+	json_object_object_add(guest, "target",
+			       json_object_new_uint64(t->guest.memory.target));
 	json_object_object_add(guests, t->guest.uuid, guest);
 }
 

@@ -59,7 +59,7 @@ static int on_lifecycle(virConnectPtr connection, virDomainPtr domain, int event
 {
 	switch (event) {
 	case VIR_DOMAIN_EVENT_STARTED:
-		tell(domain, VIRT_STARTED, 0);
+		tell(domain, VIRT_STARTED, virDomainGetID(domain));
 		break;
 	case VIR_DOMAIN_EVENT_STOPPED:
 	case VIR_DOMAIN_EVENT_CRASHED:

@@ -52,7 +52,7 @@ struct job {
 };
 
 enum virt_event {
-	VIRT_STARTED,	/* or resumed from a file, or migrated to here */
+	VIRT_STARTED,	/* or resumed from a file, or migrated to here; value: its id */
 	VIRT_STOPPED,	/* or migrated away */
 	VIRT_BALLOON,	/* value: KiB it has now */
 	VIRT_CHANGED,	/* its XML may be another */

@@ -18,7 +18,7 @@
 # The longest ones first.
 cases=(stale away record huge young release timeout queue unlisted restart pages_stop pages_gone
 	pages_late pages_hopeless pages_unused pages_killed flood grant starts all
-	overtake vanish ask stop)
+	overtake vanish ask stop killed)
 AT_ONCE=6
 
 [ -n "${SEAMS_MOUNTS:-}" ] || skip_all "needs root"
@@ -474,6 +474,30 @@ case_stop()
 	is "at the end they are told to keep what they have" "$(awk '{ to[$1] = $2 }
 		END { for (g in to) if (to[g] < 3500000) print g, to[g] }' \
 		"$STUB_ORDERS")" ""
+}
+
+# A balloon that obeys an order of the ballastd before late is nobody else's.
+case_killed()
+{
+	local to
+
+	conf '[host]' 'budget = 12G' 'reserve = 30%' '[guests]' 'hold = 1s' \
+		'rate = 50%'
+	stub '*' rate 1
+	begin
+	ok "guests are told to give memory" until_true 30 ordered 0
+	ballastd_passes 1
+	killed
+	stub '*' actual $MAXIMUM
+	sed -i '/^budget/d; s/^reserve.*/reserve = 0/' "$BALLASTD_CONF"
+	begin_settled
+	ballastd_passes 3
+	to=$(awk '$1 == 0 { to = $2 } END { print to }' "$STUB_ORDERS")
+	stub 0 actual "$to"
+	ballastd_passes 4
+	is "after a kill an order of before is obeyed: it was ours" \
+		"$(ctl_get '.guests[] | select(.name == "guest0") | .state' list)" \
+		managed
 }
 
 case_vanish()
