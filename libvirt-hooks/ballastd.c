@@ -2,6 +2,7 @@
 /* ballastd: sets the guests' balloons. See ballastd(8). */
 #include <errno.h>
 #include <getopt.h>
+#include <grp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,11 +53,27 @@ static bool same(const char *a, const char *b, const char *what)
 	return false;
 }
 
+/* A file that is well in itself, and for this host. */
+static int read_settings(struct config *config, struct error *error)
+{
+	struct host host = { 0 };
+	int rc;
+
+	if (config_read(d.config_path, config, error))
+		return -1;
+	rc = host_read("", &host, error) ||
+	     config_check_host(config, host.pools[0].total, error) ? -1 : 0;
+	host_free(&host);
+	if (rc)
+		config_free(config);
+	return rc;
+}
+
 int reload(struct error *error)
 {
 	struct config new;
 
-	if (config_read(d.config_path, &new, error)) {
+	if (read_settings(&new, error)) {
 		log_line(LOG_ERR, "%s; the old settings stay", error->text);
 		return -1;
 	}
@@ -220,6 +237,20 @@ static int run(void)
 	return 0;
 }
 
+static int say_checked(void)
+{
+	const char *path = d.config_path ?: CONFIG_PATH;
+
+	if (d.config.socket_group[0] && !getgrnam(d.config.socket_group)) {
+		log_line(LOG_ERR, "%s: socket_group: no group %s; create it", path,
+			 d.config.socket_group);
+		return 1;
+	}
+	printf("%s: %s\n", path, access(path, F_OK) ?
+	       "is not there: the defaults hold" : "well");
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -243,6 +274,10 @@ int main(int argc, char **argv)
 			break;
 		case 'n':
 		case 'a':
+			if (d.mode && d.mode != c) {
+				fprintf(stderr, "ballastd: --dry-run and --active: which one?\n");
+				return 2;
+			}
 			d.mode = c;
 			break;
 		case 'v':
@@ -268,13 +303,12 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	log_level(level);
-	if (config_read(d.config_path, &d.config, &error)) {
+	if (read_settings(&d.config, &error)) {
 		log_line(LOG_ERR, "%s", error.text);
 		return 1;
 	}
 	if (check) {
-		printf("%s: well\n", d.config_path ?: CONFIG_PATH);
-		return 0;
+		return say_checked();
 	}
 	if (start(&error)) {
 		log_line(LOG_ERR, "%s", error.text);

@@ -275,6 +275,13 @@ static void done(struct client *client)
 	control_reply(client, reply_new());
 }
 
+static bool refuse_in_dry_run(struct client *client)
+{
+	if (dry_run())
+		control_error(client, "this is a dry run, in which ballastd changes nothing; use virsh setmem, or mode = active");
+	return dry_run();
+}
+
 static void run_set(struct client *client, struct json_object *request)
 {
 	struct tracked *t = guest_of(client, request);
@@ -296,8 +303,18 @@ static void run_set(struct client *client, struct json_object *request)
 			      size_text(t->guest.maximum, b));
 		return;
 	}
-	if (dry_run()) {
-		control_error(client, "this is a dry run, in which ballastd changes nothing; use virsh setmem, or mode = active");
+	if (refuse_in_dry_run(client))
+		return;
+	if (!t->info.has_balloon) {
+		control_error(client, "%s has no balloon: its size can't be changed",
+			      t->guest.name);
+		return;
+	}
+	if (size < amount_of(t->guest.settings.minimum, t->guest.maximum)) {
+		control_error(client, "%s is to have %s at least: for less, change its minimum, or use virsh setmem",
+			      t->guest.name,
+			      size_text(amount_of(t->guest.settings.minimum,
+						  t->guest.maximum), a));
 		return;
 	}
 	t->guest.paused = true;
@@ -328,6 +345,8 @@ static void for_guests(struct client *client, struct json_object *request,
 
 static void pause_one(struct tracked *t)
 {
+	if (!t->guest.paused)
+		log_line(LOG_NOTICE, "%s: paused by ballastctl", t->guest.name);
 	t->guest.paused = true;
 }
 
@@ -341,6 +360,7 @@ static void run_pause(struct client *client, struct json_object *request)
 
 static void resume_one(struct tracked *t)
 {
+	log_line(LOG_NOTICE, "%s: resumed by ballastctl", t->guest.name);
 	t->guest.paused = false;
 	t->guest.resumed = true;
 }
@@ -357,25 +377,21 @@ static void run_resume(struct client *client, struct json_object *request)
 static void release_one(struct tracked *t)
 {
 	t->guest.paused = true;
-	if (t->known && t->info.has_balloon && t->guest.actual < t->guest.maximum)
-		guest_order(t, t->guest.maximum);
+	if (!t->known || !t->info.has_balloon)
+		return;
+	log_line(LOG_NOTICE, "%s: released by ballastctl: to all of its memory, and paused",
+		 t->guest.name);
+	guest_order(t, t->guest.maximum);
 }
 
-/* Of all: also of those whose balloon is still on its way, or that start later. */
+/* Of all: also of those that start later. */
 static void run_release(struct client *client, struct json_object *request)
 {
-	if (json_object_object_get_ex(request, "guest", NULL)) {
-		for_guests(client, request, release_one);
+	if (refuse_in_dry_run(client))
 		return;
-	}
-	if (dry_run()) {
-		control_error(client, "this is a dry run, in which ballastd gives no orders by itself: name the guest");
-		return;
-	}
-	log_line(LOG_NOTICE, "all guests get their memory back, until ballastctl resume");
-	d.releasing = true;
-	done(client);
-	pass_soon();
+	if (!json_object_object_get_ex(request, "guest", NULL))
+		d.releasing = true;
+	for_guests(client, request, release_one);
 }
 
 static void run_settings_changed(struct client *client, struct json_object *request)

@@ -870,3 +870,17 @@ int domain_read(const char *xml, const struct config *config,
 	close_domain(&domain);
 	return result;
 }
+
+int config_check_host(const struct config *config, uint64_t total, struct error *error)
+{
+	uint64_t budget = amount_of(config->budget, total);
+	uint64_t reserve = amount_of(config->reserve, budget ? budget : total);
+	char a[SIZE_TEXT], b[SIZE_TEXT];
+
+	reserve += amount_of(config->dead_band, reserve);
+	if (reserve <= (budget ? budget : total))
+		return 0;
+	return error_set(error, "reserve and dead_band are %s, and %s has only %s: all guests would be squeezed for ever; set reserve lower",
+			 size_text(reserve, a), budget ? "the budget" : "the host",
+			 size_text(budget ? budget : total, b));
+}

@@ -89,6 +89,14 @@ int config_read(const char *path, struct config *config, struct error *error);
 int config_address(const char *where, struct sockaddr_storage *address,
 		   socklen_t *length, struct error *error);
 
+/*
+ * config_check_host - can a host of that size do what the settings say?
+ *
+ * Return: 0, or -1 and why not: it could never have its reserve.
+ */
+int config_check_host(const struct config *config, uint64_t total_kib,
+		      struct error *error);
+
 /* What ballastd and ballastctl have to know of a domain's XML. */
 struct domain_info {
 	char name[128], uuid[37];

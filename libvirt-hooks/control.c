@@ -257,6 +257,9 @@ int control_start(const char *path, const char *group, control_handler on_reques
 	if (config_address(where, &address, &length, error))
 		return -1;
 	listener = listen_on(path, &address, length, error);
+	if (listener < 0 && errno == EADDRINUSE)
+		error_set(error, "%s: another ballastd listens there (ballastctl status); stop it, or set another socket",
+			  path);
 	if (listener < 0)
 		return -1;
 	if (group[0] && set_group(path, group, error))

@@ -34,7 +34,8 @@ struct tracked {
 	bool order_busy;		/* an order is on its way to libvirt, and then: */
 	uint64_t order_next;		/* KiB; 0: none */
 	uint64_t asked_share;		/* huge share was looked at then */
-	int pid;
+	int pid;			/* of its QEMU; 0: not known yet */
+	int patched;			/* host_qemu_patched() */
 	uint64_t files;			/* KiB of page cache that are its memory */
 	uint64_t hugetlb;		/* KiB of huge pages that it uses */
 	bool hugetlb_known;

@@ -76,6 +76,7 @@ static struct tracked *guest_add(const char *uuid, unsigned int id)
 	t->guest.started = now_ms();
 	t->generation = ++generations;
 	t->id = id;
+	t->patched = -1;
 	t->next = d.guests;
 	d.guests = t;
 	state_apply(t);
@@ -109,14 +110,20 @@ static void set_period(struct tracked *t)
 	virt_submit(job);
 }
 
-static const char *useless(const struct domain_info *info)
+static const char *useless(const struct tracked *t)
 {
+	const struct domain_info *info = &t->info;
+
 	if (info->vfio)
 		return "a VFIO device pins its memory: what the balloon takes does not come back to the host";
 	if (info->locked)
 		return "its memory is locked: what the balloon takes does not come back to the host";
 	if (info->huge && !info->shared)
-		return "its huge pages are mapped privately: what the balloon takes stays reserved for it (<access mode='shared'/> helps)";
+		return "its huge pages are mapped privately: what the balloon takes stays reserved for it";
+	/* Until that has been looked at, too. */
+	if (info->huge && t->patched <= 0)
+		return t->patched ? "which QEMU it has is not known yet" :
+		       "it has shared huge pages and a stock QEMU, which a reboot or a deflation can end when the pages are somebody else's by then; the patched QEMU helps";
 	return NULL;
 }
 
@@ -125,8 +132,7 @@ static void take_info(struct tracked *t, const struct domain_info *info)
 	struct guest *g = &t->guest;
 
 	t->info = *info;
-	t->useless = useless(info);
-	t->pid = 0;
+	t->useless = useless(t);
 	snprintf(g->name, sizeof(g->name), "%s", info->name);
 	g->settings = info->settings;
 	g->bad_settings = info->bad_metadata;
@@ -136,14 +142,12 @@ static void take_info(struct tracked *t, const struct domain_info *info)
 	g->nodes = info->nodes;
 	g->autodeflate = info->autodeflate;
 	g->period = info->period * 1000ull;
-	g->has_balloon = info->has_balloon && !t->useless;
 	if (info->bad_metadata)
 		log_line(LOG_WARNING, "%s; it is left alone",
 			 info->metadata_error.text);
 	if (!t->known)
-		log_line(LOG_INFO, "%s: found, %s", g->name,
-			 t->useless ?: info->has_balloon ? "with a balloon" :
-			 "without a balloon");
+		log_line(LOG_INFO, "%s: found, %s balloon", g->name,
+			 info->has_balloon ? "with a" : "without a");
 	t->known = true;
 	set_period(t);
 }
@@ -196,7 +200,7 @@ void guests_read_xml(void)
 struct look {
 	char name[128];
 	bool file, huge, share;
-	int pid;
+	int pid, patched;
 	uint64_t files, hugetlb;
 	int huge_share;
 };
@@ -204,6 +208,7 @@ struct look {
 static void look_call(struct job *job)
 {
 	struct look *l = job->data;
+	char path[32];
 
 	if (l->pid <= 0)
 		l->pid = host_guest_pid("", l->name);
@@ -211,8 +216,12 @@ static void look_call(struct job *job)
 		return;
 	if (l->file)
 		l->files = host_guest_files("", l->pid);
-	if (l->huge)
+	if (l->huge) {
 		l->hugetlb = host_guest_hugetlb("", l->pid);
+		snprintf(path, sizeof(path), "/proc/%d/exe", l->pid);
+		if (l->patched < 0)
+			l->patched = host_qemu_patched(path);
+	}
 	if (l->share)
 		l->huge_share = host_guest_huge_share("", l->pid);
 }
@@ -227,6 +236,8 @@ static void look_done(struct job *job)
 		t->files = l->files;
 		t->hugetlb = l->hugetlb;
 		t->hugetlb_known = l->huge;
+		t->patched = l->patched;
+		t->useless = useless(t);
 		if (l->huge_share >= 0) {
 			t->guest.stat[STAT_HUGE_SHARE] = l->huge_share;
 			t->guest.have |= 1u << STAT_HUGE_SHARE;
@@ -253,6 +264,7 @@ static void look(struct tracked *t)
 	l->huge = t->info.huge;
 	l->share = share;
 	l->pid = t->pid;
+	l->patched = t->patched;
 	l->huge_share = -1;
 	if (share)
 		t->asked_share = now_ms();

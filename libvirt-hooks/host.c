@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "host.h"
@@ -366,4 +368,26 @@ uint64_t host_shrink_hugepages(const char *root, uint64_t page_kib, uint64_t pag
 	    !read_pages(root, HUGEPAGES, page_kib, "nr_hugepages", &after))
 		return 0;
 	return before > after ? before - after : 0;
+}
+
+/* It has a command whose name is in the program. */
+int host_qemu_patched(const char *path)
+{
+	static const char mark[] = "x-query-balloon";
+	void *program;
+	struct stat st;
+	int fd, rc = -1;
+
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	if (!fstat(fd, &st) && st.st_size > 0) {
+		program = mmap(NULL, st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+		if (program != MAP_FAILED) {
+			rc = !!memmem(program, st.st_size, mark, sizeof(mark) - 1);
+			munmap(program, st.st_size);
+		}
+	}
+	close(fd);
+	return rc;
 }

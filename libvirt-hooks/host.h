@@ -37,6 +37,13 @@ uint64_t host_guest_hugetlb(const char *root, int pid);
 int host_guest_pid(const char *root, const char *name);
 
 /*
+ * host_qemu_patched - is it a QEMU with Ballast's series for 10.0?
+ * @path: of the program, or /proc/PID/exe
+ * Return: 1, 0, or -1 if it can't be read.
+ */
+int host_qemu_patched(const char *path);
+
+/*
  * host_guest_huge_share - of its anonymous memory on huge pages, 1/100 %
  * Return: -1 if that can't be told.
  */

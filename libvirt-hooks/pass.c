@@ -59,9 +59,9 @@ unsigned int pool_of(const struct domain_info *info)
 static void place(struct tracked *t)
 {
 	t->guest.pool = pool_of(&t->info);
-	/* No pool of these pages: nothing that the policy could do. */
-	if (t->info.huge && !t->guest.pool)
-		t->guest.has_balloon = false;
+	/* Without a pool of these pages there is nothing that the policy could do. */
+	t->guest.has_balloon = t->info.has_balloon && !t->useless &&
+			       (!t->info.huge || t->guest.pool);
 }
 
 /* What guests may have in sum, if the host's owner has said so. */

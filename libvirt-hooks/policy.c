@@ -664,7 +664,7 @@ static void explain_state(const struct guest *g, struct guest_decision *d)
 	case GUEST_STARTING:
 		say(d, "keeps %s: %s", SIZE(size), d->memory.moved_when ?
 		    "its balloon moved, and statistics must show whether it rebooted" :
-		    "it is starting");
+		    "it has not been known for long enough yet (hold)");
 		break;
 	case GUEST_PRESSURE:
 		say(d, "keeps %s although it %s: %s", SIZE(size),

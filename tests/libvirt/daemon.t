@@ -55,7 +55,7 @@ refusal()
 
 # --- a dry run
 
-settings dry-run 100%
+settings dry-run 90%
 guest_start a --balloon ballast --mem $MEM --fpr on --autodeflate on
 ballastd_start
 ok "a guest that runs already is found" until_true 10 guest_is a true

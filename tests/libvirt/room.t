@@ -67,8 +67,8 @@ else
 	ballastd_start
 	# What is free beyond their 4 GiB stays out of it.
 	[ "$pool" -le 2048 ] || comment "more than the two guests need: $pool"
-	begin a --balloon ballast --mem 2048 --backing hugetlb
-	begin b --balloon ballast --mem 2048 --backing hugetlb
+	begin a --balloon ballast --mem 2048 --backing hugetlb --qemu patched
+	begin b --balloon ballast --mem 2048 --backing hugetlb --qemu patched
 	ok "contents are in a" hold a start --mib 200 --pattern regular --keep 1/2
 	define c --balloon ballast --mem 2048 --backing hugetlb
 	is "no huge pages are left" "$(hugepages_available)" $((pool - 2048))

@@ -29,7 +29,7 @@ begin()
 		deadline = 1s
 		socket = $RUN/socket
 		[host]
-		reserve = 100%
+		reserve = 95%
 		[guests]
 		hold = 0
 	END

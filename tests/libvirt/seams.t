@@ -232,9 +232,13 @@ case_huge()
 	conf '[guests]' 'hold = 1s' '[hook]' 'timeout = 20s'
 	echo 3072 > "$PAGES/nr_hugepages"
 	mkdir -p /run/libvirt/qemu
-	# That one has touched no huge page at all.
+	# It has touched no huge page at all, and what marks the patched QEMU.
+	cp /bin/sleep "$RUN/qemu"
+	echo x-query-balloon >> "$RUN/qemu"
+	"$RUN/qemu" 600 &
+	OTHERS+=($!)
 	for name in guest0 guest1; do
-		echo $$ > "/run/libvirt/qemu/$name.pid"
+		echo ${OTHERS[-1]} > "/run/libvirt/qemu/$name.pid"
 	done
 	stub '*' huge 1
 	stub '*' actual $((2 * GIB))
