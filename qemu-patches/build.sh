@@ -1,11 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# build.sh [stock] [patched] [7.2] [fuzz]: QEMU 10.0 from Debian's source
+# build.sh [stock] [patched] [7.2] [fuzz] [package]: QEMU 10.0 from Debian's source
 # package, with only Debian's patches (build/out/stock/) and with ours on top
 # (build/out/); Debian 12's QEMU 7.2 with ours on top (build/out/7.2/); and 10.0
-# once more with sanitizers and the fuzzer (build/out/fuzz/). By default the
-# first two, with QEMU_BASE=7.2 three. What is up to date is not built again.
+# once more with sanitizers and the fuzzer (build/out/fuzz/), and with what guests
+# outside of the tests want (build/out/package/). By default the first two, with
+# QEMU_BASE=7.2 three. What is up to date is not built again.
 
 . "$(dirname "$0")/../scripts/lib.sh"
 
@@ -17,6 +18,23 @@ FUZZ=("--cc=ccache clang" --disable-tcg
 	--without-default-devices --with-devices-x86_64=ballast
 	-Doptimization=1 --extra-cflags=-gline-tables-only)
 FUZZ_DEVICES=(I440FX Q35 VIRTIO_PCI VIRTIO_BALLOON VIRTIO_MEM)
+
+# What ballast-qemu has: all that Debian's own has without its packages of modules
+# (qemu-block-extra, qemu-system-gui, qemu-system-modules-opengl), and Spice.
+# Named one by one, so that it does not depend on what is installed.
+PACKAGE=(--prefix=/usr --bindir=/usr/lib/ballast --libdir=/usr/lib/ballast
+	--libexecdir=/usr/lib/qemu --sysconfdir=/etc --localstatedir=/var
+	--disable-relocatable --disable-strip --interp-prefix=/etc/qemu-binfmt/%M
+	--firmwarepath=/usr/share/qemu:/usr/share/seabios:/usr/lib/ipxe/qemu
+	--with-pkgversion=Ballast)
+PACKAGE_FEATURES=(tcg numa seccomp cap-ng attr virtfs linux-aio linux-io-uring
+	vhost-kernel vhost-net vhost-vdpa vhost-user vhost-user-blk-server
+	vhost-crypto vnc vnc-jpeg vnc-sasl png pixman spice spice-protocol
+	slirp l2tpv3 colo-proxy libusb usb-redir smartcard libudev tpm
+	gnutls nettle keyring libkeyutils crypto-afalg zstd fdt=system
+	qcow1 vdi vhdx vmdk vpc vvfat qed parallels bochs cloop dmg
+	replication multiprocess hv-balloon coroutine-pool
+	malloc-trim membarrier avx2 avx512bw stack-protector iconv)
 
 # base VERSION: set what depends on it.
 base()
@@ -135,12 +153,19 @@ for what in "$@"; do
 		base 7.2 QEMU_BASE=7.2
 		options=("${PLAIN[@]}") qtests=("${QTESTS[@]}")
 		build 7.2 "$BUILD/qemu-7.2" "$OUT/7.2" "$SERIES"/*.patch ;;
+	package)
+		base 10.0
+		# The last of two wins.
+		options=("${PLAIN[@]}" "${PACKAGE[@]}"
+			"${PACKAGE_FEATURES[@]/#/--enable-}")
+		build package "$BUILD/qemu-package" "$OUT/package" \
+			"$SERIES"/*.patch ;;
 	fuzz)
 		base 10.0
 		options=("${COMMON[@]}" "${FUZZ[@]}")
 		devices=("${FUZZ_DEVICES[@]}")
 		programs+=(qemu-fuzz-x86_64)
 		build fuzz "$BUILD/qemu-fuzz" "$OUT/fuzz" "$SERIES"/*.patch ;;
-	*)	die "unknown build: $what; say stock, patched, 7.2 or fuzz" ;;
+	*)	die "unknown build: $what; say stock, patched, 7.2, fuzz or package" ;;
 	esac
 done
