@@ -1192,3 +1192,6 @@ module_exit(virtballoon_exit);
 MODULE_DEVICE_TABLE(virtio, id_table);
 MODULE_DESCRIPTION("Virtio balloon driver");
 MODULE_LICENSE("GPL");
+#ifdef BALLAST_VERSION
+MODULE_VERSION(BALLAST_VERSION);
+#endif
