@@ -10,8 +10,9 @@ SHELL := /bin/bash
 unexport MAKEFLAGS MFLAGS
 
 .PHONY: help demo bench bench-quick check check-host check-qemu check-drivers \
-	check-cooperation check-libvirt check-guest torture setup kernel \
-	kernel-debug qemu qemu-fuzz drivers libvirt guest lint clean distclean
+	check-cooperation check-libvirt check-packages check-guest torture setup \
+	kernel kernel-debug qemu qemu-fuzz drivers libvirt guest packages \
+	kernel-package lint clean distclean
 
 help:		## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 20
@@ -37,6 +38,8 @@ check-cooperation: setup kernel kernel-debug qemu drivers guest	## compaction, r
 	@scripts/check.sh cooperation
 check-libvirt: setup kernel qemu drivers libvirt guest	## ballastd, ballastctl and the hook, with real guests
 	@scripts/check.sh libvirt
+check-packages: packages	## the Debian packages, installed and purged in a Debian of their own
+	@scripts/check.sh packages
 check-guest: setup kernel kernel-debug qemu drivers guest	## end to end, through libvirt
 	@scripts/check.sh guest
 
@@ -60,6 +63,13 @@ libvirt: setup	## the host's programs: ballastd, ballastctl, the hook
 	@scripts/libvirt.sh
 guest: setup	## the guest's initramfs
 	@scripts/room.sh tests/guest/build.sh
+
+packages: setup	## Debian packages, into build/out/packages
+	@scripts/setup.sh packages
+	@packaging/build.sh
+kernel-package: kernel	## the patched guest kernel as Debian packages
+	@scripts/setup.sh packages
+	@packaging/kernel.sh
 
 lint:		## shellcheck, checkpatch, SPDX lines
 	@scripts/lint.sh

@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# Install what is missing of scripts/packages. Says what it is going to do,
-# does nothing (and needs neither root nor a network) if nothing is missing.
+# setup.sh [packages]: install what is missing of scripts/packages, including what
+# only Debian packages need if asked. Says what it is going to do, does nothing (and
+# needs neither root nor a network) if nothing is missing.
 
 . "$(dirname "$0")/lib.sh"
 
@@ -67,6 +68,9 @@ while read -r name suite min; do
 		name=${name#*:} ;;
 	qemu[0-9]*:*)
 		[ "${name%%:*}" = "qemu$QEMU_BASE" ] || continue
+		name=${name#*:} ;;
+	packages:*)
+		[ "${1:-}" = packages ] || continue
 		name=${name#*:} ;;
 	esac
 	installed "$name" "$min" && continue
