@@ -15,11 +15,13 @@ t0=$SECONDS
 bad=() empty=()
 
 # Once for all tests, since it takes a while to see that a guest hangs.
-if [ "$*" != host ]; then
+case $* in
+host | packages) ;;
+*)
 	accel_probe "$OUT/stock/qemu-system-x86_64" "$OUT/stock/vmlinuz" \
 		"$OUT/initramfs.cpio.gz"
-	say "accelerator: $ACCEL ($ACCEL_WHY)"
-fi
+	say "accelerator: $ACCEL ($ACCEL_WHY)" ;;
+esac
 
 for subset; do
 	tests=("$TOP/tests/$subset"/*.t)

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+#
+# A Debian of its own in a folder, for tests that install packages with apt. Made with
+# mmdebstrap once, and kept in the cache together with the packages that apt
+# fetched, so that later runs need no network.
+#
+#	. lib.sh; . tap.sh; . root.sh
+#	root_open 13		# a fresh one, in ROOT
+#	inside COMMAND...	# in it, with namespaces of its own
+#	root_repository DIR	# apt in it knows the packages there
+#	root_close
+
+roots=$CACHE/roots
+
+# What is in one beside a minimal Debian: all but what a test is about.
+root_packages()
+{
+	local kernel=linux-headers-cloud-amd64
+
+	[ "$1" != 12 ] || kernel=linux-headers-6.12-cloud-amd64
+	echo "dkms,gcc,make,openssl,initramfs-tools,$kernel,libvirt-daemon-system," \
+		"libvirt-clients,qemu-system-x86" | tr -d ' '
+}
+
+root_suite()
+{
+	case $1 in
+	12) echo bookworm ;;
+	13) echo trixie ;;
+	*) die "unknown Debian: $1; use 12 or 13" ;;
+	esac
+}
+
+# The mirror that the machine itself uses for Debian.
+root_mirror()
+{
+	# shellcheck disable=SC2016
+	apt-get indextargets --format '$(REPO_URI) $(RELEASE)' \
+		'Identifier: Packages' | awk '
+		$2 ~ /^(bookworm|trixie|stable|oldstable)$/ {
+			sub(/\/$/, "", $1); print $1; exit }'
+}
+
+# Debian 12 has Linux 6.12 in its security suite.
+root_make()
+{
+	local suite mirror sources
+
+	suite=$(root_suite "$1")
+	mirror=$(root_mirror)
+	[ -n "$mirror" ] || die "no mirror: apt knows no suite of Debian's; run make setup"
+	sources="deb $mirror $suite main"
+	[ "$1" != 12 ] || sources+=$'\n'"deb ${mirror%/debian}/debian-security $suite-security main"
+	unshare -m mmdebstrap --mode=root --variant=minbase \
+		--include="$(root_packages "$1")" \
+		--aptopt='APT::Install-Recommends "false"' \
+		--skip=cleanup/apt/lists \
+		"$suite" "$roots/new.$$.tar" - <<<"$sources" >"$LOG/root-$1.log" 2>&1 ||
+		{ rm -f "$roots/new.$$.tar"; die "no Debian $1: see build/log/root-$1.log"; }
+	mv "$roots/new.$$.tar" "$2"
+}
+
+# root_open VERSION
+root_open()
+{
+	local tar
+
+	need_root "installing packages in a Debian of its own"
+	command -v mmdebstrap >/dev/null ||
+		die "mmdebstrap not found; run 'make packages'"
+	need_space "$BUILD" 4
+	tar=$roots/debian$1-$(hash <(root_packages "$1")).tar
+	mkdir -p "$roots/archives-$1"
+	[ -f "$tar" ] || root_make "$1" "$tar"
+	ROOT=$(mktemp -d "$BUILD/root.XXXXXX")
+	trap root_close EXIT
+	tar -C "$ROOT" -xf "$tar"
+	# Nothing is started by being installed.
+	printf '#!/bin/sh\nexit 101\n' >"$ROOT/usr/sbin/policy-rc.d"
+	chmod 755 "$ROOT/usr/sbin/policy-rc.d"
+	mkdir "$ROOT/repository"
+	ROOT_ARCHIVES=$roots/archives-$1
+	# shellcheck disable=SC2016 # it is for the shell in there
+	inside 'ls /lib/modules' >"$ROOT.kernel"
+	ROOT_KERNEL=$(cat "$ROOT.kernel")
+	rm "$ROOT.kernel"
+	# shellcheck disable=SC2034 # for tests
+	ROOT_MODULES=$ROOT/lib/modules/$ROOT_KERNEL
+}
+
+# Whatever was mounted went with the namespaces that it was mounted in.
+root_close()
+{
+	[ -z "${ROOT:-}" ] || rm -rf --one-file-system "$ROOT"
+	ROOT=
+}
+
+# inside 'SHELL SCRIPT': what it starts does not outlive it. Loopback is the only
+# network, but for apt.
+inside()
+{
+	root_run unshare -n "$@"
+}
+
+root_run()
+{
+	local net=()
+
+	[ "$1" != unshare ] || { net=(unshare -n); shift 2; }
+	"${net[@]}" unshare -m -p -i -u --fork --kill-child bash -c '
+		mount --make-rprivate /
+		mount -t proc proc "$1/proc"
+		mount -t devpts -o newinstance,ptmxmode=666 devpts "$1/dev/pts"
+		mount --bind "$2" "$1/var/cache/apt/archives"
+		exec chroot "$1" env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+			HOME=/root TERM=dumb LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
+			sh -c "$3"' - "$ROOT" "$ROOT_ARCHIVES" "$1" </dev/null
+}
+
+# in_apt ARGUMENT...: the packages that it fetched stay in the cache.
+in_apt()
+{
+	root_run "apt-get -q -y -o APT::Keep-Downloaded-Packages=true \
+		-o APT::Sandbox::User=root -o Dpkg::Use-Pty=0 $*"
+}
+
+# root_repository DIR: apt looks there alone for new packages, not on the network.
+root_repository()
+{
+	rm -f "$ROOT"/repository/*
+	cp "$1"/ballast-*.deb "$1"/Packages "$1"/Release "$ROOT/repository/"
+	echo 'deb [trusted=yes] file:/repository ./' \
+		>"$ROOT/etc/apt/sources.list.d/ballast.list"
+	in_apt -o Dir::Etc::sourcelist=sources.list.d/ballast.list \
+		-o Dir::Etc::sourceparts=- -o APT::Get::List-Cleanup=0 update
+}
+
+# root_files: all there is, but for what dpkg, apt and the log keep about packages
+# that are gone.
+root_files()
+{
+	(cd "$ROOT" && find . -xdev \( -path ./proc -o -path ./dev -o -path ./repository \
+		-o -path ./var/cache -o -path ./var/log -o -path ./var/lib/dpkg \
+		-o -path ./var/lib/apt -o -path ./tmp \) -prune -o -print | sort)
+}
