@@ -29,7 +29,7 @@ mapfile -t patches < <(git ls-files 'guest-kernel/patches/*.patch')
 checkpatch=$BUILD/linux/scripts/checkpatch.pl
 
 printf '%s\n' "${files[@]}" |
-	grep -vE '\.(md|json|patch|txt)$|^\.(gitignore|shellcheckrc)$|(^|/)(changelog\.in|README\.Debian)$' |
+	grep -vE '\.(md|json|patch|txt)$|^\.(gitignore|shellcheckrc)$|(changelog\.in|README\.Debian)$' |
 	xargs -r -d '\n' grep -L 'SPDX-License-Identifier' | fail "SPDX lines"
 
 if command -v shellcheck >/dev/null; then

@@ -92,7 +92,7 @@ root_open()
 # Whatever was mounted went with the namespaces that it was mounted in.
 root_close()
 {
-	[ -z "${ROOT:-}" ] || rm -rf --one-file-system "$ROOT"
+	[ -z "${ROOT:-}" ] || rm -rf --one-file-system "$ROOT" "$ROOT.out"
 	ROOT=
 }
 
