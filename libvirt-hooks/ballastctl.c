@@ -19,6 +19,7 @@
 
 static bool json, qmp, all;
 static const char *socket_path;
+static uint64_t new_size;		/* KiB: of "set" */
 
 /* --- tables */
 
@@ -160,17 +161,47 @@ static void print_size(struct json_object *object, const char *key)
 	print_field(key, cell);
 }
 
-/* Numbers as they are: which of them are sizes is ballastd's affair. */
+static bool is_size(const char *key)
+{
+	static const char *const sizes[] = {
+		"minimum", "available", "usable", "unused", "swap-in", "floor",
+		"shortfall", "free-blocks",
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(sizes); i++)
+		if (!strcmp(sizes[i], key))
+			return true;
+	return false;
+}
+
+/* What has its unit in its name, or is no size, is printed as it is. */
+static void part_of(struct json_object *fields, const char *key, char *cell)
+{
+	struct json_object *value = json_object_object_get(fields, key);
+	char buf[SIZE_TEXT];
+
+	if (!strcmp(key, "huge-share"))
+		share_of(fields, key, cell);
+	else if (is_size(key) && json_object_is_type(value, json_type_int))
+		cell_set(cell, size_text(number_of(fields, key), buf));
+	else
+		cell_set(cell, text_of(fields, key));
+}
+
 static void print_part(struct json_object *object, const char *part)
 {
 	struct json_object *fields = json_object_object_get(object, part);
 	struct json_object_iter field;
+	char cell[CELL];
 
 	if (!json_object_is_type(fields, json_type_object))
 		return;
 	printf("%s:\n", part);
-	json_object_object_foreachC(fields, field)
-		printf("  %-24s  %s\n", field.key, text_of(fields, field.key));
+	json_object_object_foreachC(fields, field) {
+		part_of(fields, field.key, cell);
+		printf("  %-24s  %s\n", field.key, cell);
+	}
 }
 
 static int print_show(struct json_object *reply)
@@ -278,7 +309,7 @@ struct command {
 	const char *key;		/* the reply must have it */
 	enum json_type type;		/* as this */
 	int (*print)(struct json_object *reply);
-	const char *done;		/* to be said of a guest */
+	const char *done, *all_done;	/* to be said of a guest, and of all */
 };
 
 static const struct command commands[] = {
@@ -289,10 +320,13 @@ static const struct command commands[] = {
 	{ "metrics", NONE, "text", json_type_string, .print = print_metrics },
 	{ "set", GUEST_SIZE, .done = "to have that size; left alone until "
 		"'ballastctl resume'" },
-	{ "pause", GUEST_OR_ALL, .done = "left alone until 'ballastctl resume'" },
-	{ "resume", GUEST_OR_ALL, .done = "looked after again" },
+	{ "pause", GUEST_OR_ALL, .done = "left alone until 'ballastctl resume'",
+		.all_done = "left alone until 'ballastctl resume --all'" },
+	{ "resume", GUEST_OR_ALL, .done = "looked after again",
+		.all_done = "looked after again" },
 	{ "release", GUEST_OR_ALL, .done = "gets all its memory back; left alone until "
-		"'ballastctl resume'" },
+		"'ballastctl resume'", .all_done = "get all their memory back; left "
+		"alone until 'ballastctl resume --all'" },
 	{ "doctor", .arguments = GUESTS },
 	{ "replay", .arguments = FILE_NAME },
 };
@@ -300,23 +334,15 @@ static const struct command commands[] = {
 static struct json_object *request_new(const struct command *command, char **words)
 {
 	struct json_object *request = json_object_new_object();
-	struct error error;
-	uint64_t kib;
 
 	json_object_object_add(request, "command",
 			       json_object_new_string(command->name));
 	if (words[0])
 		json_object_object_add(request, "guest",
 				       json_object_new_string(words[0]));
-	if (command->arguments == GUEST_SIZE) {
-		if (parse_size(words[1], &kib, &error)) {
-			log_line(LOG_ERR, "%s", error.text);
-			json_object_put(request);
-			return NULL;
-		}
+	if (command->arguments == GUEST_SIZE)
 		json_object_object_add(request, "size",
-				       json_object_new_uint64(kib));
-	}
+				       json_object_new_uint64(new_size));
 	return request;
 }
 
@@ -347,7 +373,8 @@ static int print_reply(const struct command *command, const char *guest,
 		return 0;
 	}
 	if (!command->print) {
-		printf("%s: %s\n", guest ? guest : "all guests", command->done);
+		printf("%s: %s\n", guest ? guest : "all guests",
+		       guest ? command->done : command->all_done);
 		return 0;
 	}
 	if (!json_object_is_type(json_object_object_get(reply, command->key),
@@ -364,8 +391,6 @@ static int ask_ballastd(const struct command *command, char **words)
 	struct json_object *request = request_new(command, words), *reply;
 	int rc;
 
-	if (!request)
-		return -1;
 	rc = ask(request, &reply);
 	json_object_put(request);
 	if (rc)
@@ -419,15 +444,17 @@ static const struct command *command_find(const char *name)
 /* What is wrong with the words behind a command; NULL: nothing. */
 static const char *words_wrong(enum arguments arguments, int n)
 {
-	if (all && (arguments != GUEST_OR_ALL || n))
-		return " takes no --all here";
+	if (all && arguments != GUEST_OR_ALL)
+		return " takes no --all";
 	switch (arguments) {
 	case NONE:
 		return n ? " takes no argument" : NULL;
 	case GUEST:
 		return n != 1 ? " takes one GUEST" : NULL;
 	case GUEST_OR_ALL:
-		return n != !all ? " takes one GUEST, or --all" : NULL;
+		if (all)
+			return n ? " takes GUEST or --all, not both" : NULL;
+		return n != 1 ? " takes one GUEST, or --all" : NULL;
 	case GUEST_SIZE:
 		return n != 2 ? " takes a GUEST and a SIZE" : NULL;
 	case FILE_NAME:
@@ -437,7 +464,32 @@ static const char *words_wrong(enum arguments arguments, int n)
 	}
 }
 
-/* With a bad configuration the doctor has a finding, and others the defaults. */
+/* A size that is none: 2. */
+static int read_size(const char *text)
+{
+	struct error error;
+	int rc = parse_size(text, &new_size, &error);
+
+	if (!rc && !new_size)
+		rc = error_set(&error, "%.64s is no size; say 512M, 4G or 1.5GiB",
+			       text);
+	if (rc)
+		log_line(LOG_ERR, "%s", error.text);
+	return rc ? 2 : 0;
+}
+
+/* The word that getopt() has just taken for options, the first of them a digit. */
+static const char *word_of(char **argv, int option)
+{
+	const char *word = argv[optind];
+
+	return word && word[0] == '-' && word[1] == option ? word : argv[optind - 1];
+}
+
+/*
+ * With a bad configuration the doctor has a finding. Others have the defaults,
+ * unless somebody has named it.
+ */
 static int run(const struct command *command, char **words, unsigned int n,
 	       const char *path)
 {
@@ -456,9 +508,13 @@ static int run(const struct command *command, char **words, unsigned int n,
 	if (command->arguments == GUESTS) {
 		rc = doctor(&config, bad ? &error : NULL, socket_path, words, n,
 			    qmp, json);
+	} else if (bad && path) {
+		log_line(LOG_ERR, "%s", error.text);
+		rc = -1;
 	} else {
-		if (bad)
-			log_line(LOG_WARNING, "%s", error.text);
+		if (bad && socket_path == config.socket)
+			log_line(LOG_WARNING, "%s; goes on with the defaults: asks at %s",
+				 error.text, socket_path);
 		rc = ask_ballastd(command, words);
 	}
 	config_free(&config);
@@ -480,10 +536,10 @@ int main(int argc, char **argv)
 {
 	const struct command *command;
 	const char *path = NULL, *wrong;
-	int c;
+	int c, rc;
 
 	setlocale(LC_CTYPE, "");
-	while ((c = getopt_long(argc, argv, "js:c:h", options, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, "js:c:h0123456789", options, NULL)) != -1) {
 		switch (c) {
 		case 'j':
 			json = true;
@@ -505,6 +561,8 @@ int main(int argc, char **argv)
 			return 0;
 		case 'h':
 			return usage(stdout);
+		case '0' ... '9':
+			return read_size(word_of(argv, c));
 		default:
 			return 2;	/* getopt has said why */
 		}
@@ -520,6 +578,9 @@ int main(int argc, char **argv)
 		wrong = " takes no --qmp";
 	if (wrong)
 		return misused(command->name, wrong);
+	rc = command->arguments == GUEST_SIZE ? read_size(argv[1]) : 0;
+	if (rc)
+		return rc;
 	if (run(command, argv, argc - optind - 1, path))
 		return 1;
 	/* A full disk, or a pipe that nobody reads. */

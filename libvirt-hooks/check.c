@@ -135,6 +135,12 @@ static void check_hook(struct report *report, const struct host_facts *host)
 
 static void check_ballastd(struct report *report, const struct host_facts *host)
 {
+	if (host->no_right) {
+		found(report, LEVEL_NOTE, "%s: you may not ask ballastd whether it is "
+		      "well", host->socket);
+		remedy(report, "run it as root: sudo ballastctl doctor");
+		return;
+	}
 	if (host->ballastd_error.text[0]) {
 		found(report, LEVEL_PROBLEM, "%s", host->ballastd_error.text);
 		remedy(report, "systemctl enable --now ballastd; why it does not run "
@@ -144,7 +150,7 @@ static void check_ballastd(struct report *report, const struct host_facts *host)
 	if (host->dry_run) {
 		found(report, LEVEL_NOTE, "ballastd runs, but only says what it would do");
 		remedy(report, "look at 'ballastctl list' for some days, then set "
-		       "'mode = active' in ballastd.conf and restart ballastd");
+		       "'mode = active' in ballastd.conf; systemctl reload ballastd");
 	} else {
 		found(report, LEVEL_OK, "ballastd runs, and is active");
 	}
@@ -211,6 +217,18 @@ static void check_pools(struct report *report, const struct host *memory)
 			      size_text(memory->pools[i].avail, avail));
 }
 
+static void check_reserve(struct report *report, const struct host_facts *host)
+{
+	struct error error;
+
+	if (!host->config || !host->memory.total ||
+	    !config_check_host(host->config, host->memory.total, &error))
+		return;
+	check_failed(report, &error);
+	remedy(report, "lower 'reserve' in [host] of ballastd.conf; then systemctl "
+	       "reload ballastd");
+}
+
 static void check_memory(struct report *report, const struct host_facts *host)
 {
 	char total[SIZE_TEXT], available[SIZE_TEXT];
@@ -229,6 +247,7 @@ static void check_memory(struct report *report, const struct host_facts *host)
 		remedy(report, "psi=1 on the host kernel's command line");
 	}
 	check_pools(report, &host->memory);
+	check_reserve(report, host);
 }
 
 void check_host(struct report *report, const struct host_facts *host)
@@ -268,15 +287,25 @@ static void check_settings(struct report *report, const struct guest_facts *gues
 		      "no settings of its own: those of [guests] hold");
 	}
 	size_text(info->current, current);
+	size_text(info->maximum, maximum);
 	size_text(least, minimum);
-	if (info->current < least) {
+	if (least > info->maximum) {
+		found(report, LEVEL_WARNING, "the minimum is larger than <memory>: "
+		      "%s, of %s", minimum, maximum);
+		if (info->has_metadata)
+			remedy(report, "correct it or the class: " METADATA "--edit",
+			       info->name);
+		else
+			remedy(report, "correct 'minimum' in [guests] of "
+			       "ballastd.conf(5), or give it one of its own");
+	} else if (info->current < least) {
 		found(report, LEVEL_WARNING, "it has %s, less than its minimum of %s",
 		      current, minimum);
 		remedy(report, "virsh setmem %s %lluK, or a lower minimum",
 		       info->name, (unsigned long long)least);
 	} else {
 		found(report, LEVEL_OK, "it has %s of %s, and keeps %s", current,
-		      size_text(info->maximum, maximum), minimum);
+		      maximum, minimum);
 	}
 }
 
@@ -442,8 +471,8 @@ static void check_huge(struct report *report, const struct guest_facts *guest)
 		remedy(report, "<access mode='shared'/> in its <memoryBacking>, with "
 		       "the patched QEMU");
 	} else if (info->huge && guest->patched == NO) {
-		found(report, LEVEL_WARNING, "shared huge pages with a stock QEMU: it ends "
-		      "with SIGBUS when the guest wants back what others have");
+		found(report, LEVEL_PROBLEM, "shared huge pages with a stock QEMU: any "
+		      "deflation or reboot can end it with SIGBUS");
 		remedy(report, "the patched QEMU as its <emulator>: "
 		       "qemu-patches/README.md");
 	} else if (info->huge) {
@@ -481,6 +510,11 @@ static void check_emulator(struct report *report, const struct guest_facts *gues
 void check_guest(struct report *report, const struct guest_facts *guest)
 {
 	report->about = guest->info.name;
+	if (guest->none) {
+		found(report, LEVEL_PROBLEM, "libvirt knows no such guest");
+		remedy(report, "virsh list --all");
+		return;
+	}
 	if (guest->error.text[0]) {
 		check_failed(report, &guest->error);
 		remedy(report, "virsh domstate %s --reason; its log: "

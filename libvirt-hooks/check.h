@@ -37,11 +37,13 @@ enum answer { UNKNOWN, NO, YES };
 
 struct host_facts {
 	const struct error *config_error;	/* NULL: there is none */
+	const struct config *config;		/* NULL: unknown */
 	const char *uri, *socket;
 	struct error libvirt_error;		/* "": it answers */
 	unsigned long libvirt, qemu;		/* 9000001 is 9.0.1; 0: unknown */
 	bool hook, hook_executable;
 	struct error ballastd_error;		/* "": it answers */
+	bool no_right;				/* to ask it */
 	bool dry_run, connected, releasing;
 	int hung_calls;
 	bool has_socket;
@@ -58,6 +60,7 @@ struct guest_facts {
 	const struct host_facts *host;
 	struct domain_info info;
 	bool known;				/* info is; else just its name */
+	bool none;				/* libvirt has no such guest */
 	struct error error;			/* "": it answers */
 	bool running;
 	uint32_t have;				/* 1 << VIR_DOMAIN_MEMORY_STAT_* */

@@ -171,7 +171,10 @@ static void ballastd(void **state)
 {
 	HOST(host.ballastd_error = trouble; host.connected = false, PROBLEM,
 	     "FILE:3: bad", "systemctl enable --now ballastd");
-	HOST(host.dry_run = true, NOTE, "only says", "mode = active");
+	HOST(host.ballastd_error = trouble; host.no_right = true, NOTE,
+	     "/run/b.sock: you may not", "run it as root: sudo ballastctl doctor");
+	HOST(host.dry_run = true, NOTE, "only says",
+	     "mode = active' in ballastd.conf; systemctl reload");
 	HOST(host.connected = false, PROBLEM, "no connection", "status");
 	HOST(host.releasing = true, NOTE, "gives all memory back", "resume --all");
 	HOST(host.hung_calls = 3, WARNING, "3 of ballastd's calls", "silent");
@@ -195,7 +198,15 @@ static void socket_mode(void **state)
 
 static void memory(void **state)
 {
+	struct config config = { .reserve.kib = 17 * GIB };
+
 	HOST(host.memory_error = trouble, PROBLEM, "FILE:3: bad", "");
+	HOST(host.config = &config, PROBLEM, "the host has only 16 GiB",
+	     "lower 'reserve'");
+	config.reserve.kib = GIB;
+	host.config = &config;
+	run_host();
+	assert_all_ok();
 	HOST(host.memory.have_psi = false, NOTE, "pressure", "psi=1");
 	HOST(strcpy(host.thp, "never"), WARNING, "transparent huge pages are off",
 	     "madvise");
@@ -209,6 +220,9 @@ static void guest_that_does_not_answer(void **state)
 	assert_true(finds("balloon is there"));
 	GUEST(guest.error = trouble; guest.known = false, PROBLEM, "bad", "web.log");
 	assert_int_equal(report.nr, 1);
+	GUEST(guest.none = true; guest.known = false, PROBLEM, "no such guest",
+	      "virsh list --all");
+	assert_int_equal(report.nr, 1);
 }
 
 static void guest_settings(void **state)
@@ -218,6 +232,12 @@ static void guest_settings(void **state)
 	GUEST(guest.info.settings.manage = false, NOTE, "manage is no", "");
 	GUEST(guest.info.current = GIB - 1, WARNING, "less than its minimum of 1 GiB",
 	      "virsh setmem web 1048576K");
+	GUEST(guest.info.settings.minimum = (struct amount){ .kib = 5 * GIB }, WARNING,
+	      "the minimum is larger than <memory>: 5 GiB, of 4 GiB", "[guests]");
+	guest.info.has_metadata = true;
+	run_guest();
+	assert_only(LEVEL_WARNING, "larger than <memory>", "virsh metadata web");
+	assert_false(finds("less than its minimum"));
 }
 
 static void guest_balloon(void **state)
@@ -304,7 +324,7 @@ static void guest_huge(void **state)
 {
 	GUEST(guest.info.huge = true, NOTE, "private huge pages", "mode='shared'");
 	GUEST(guest.info.huge = guest.info.shared = true; guest.patched = NO;
-	      guest.info.free_page_reporting = false, WARNING, "SIGBUS",
+	      guest.info.free_page_reporting = false, PROBLEM, "SIGBUS",
 	      "qemu-patches");
 	GUEST(guest.info.shared = true, NOTE, "its memory is shared",
 	      "shmem_enabled");

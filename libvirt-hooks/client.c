@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <time.h>
@@ -44,6 +45,11 @@ static int nonsense(const struct connection *connection, const char *what,
 static int failed(const struct connection *connection, int why,
 		  struct error *error)
 {
+	struct stat st;
+
+	if (!stat(connection->path, &st) && !S_ISSOCK(st.st_mode))
+		return error_set(error, "%s: is not a socket; see 'socket' in "
+				 "ballastd.conf(5)", connection->path);
 	if (why == EACCES || why == EPERM)
 		return error_set(error, "%s: %s; be root, or in the group that is "
 				 "socket_group in ballastd.conf(5)",

@@ -118,12 +118,20 @@ static int scan_size(const char *text, uint64_t *kib)
 	return *kib > AMOUNT_MOST ? -1 : 0;
 }
 
+/* People write comments as they know them from the line's beginning. */
+static int bad_value(const char *text, const char *what, const char *say,
+		     struct error *error)
+{
+	if (strchr(text, '#'))
+		say = "behind a value only ' ;' begins a comment";
+	return error_set(error, "'%.64s' is %s; %s", text, what, say);
+}
+
 int parse_size(const char *text, uint64_t *kib, struct error *error)
 {
 	if (scan_size(text, kib))
-		return error_set(error,
-			"'%.64s' is no amount of memory; say 512M, 4G or 1.5GiB",
-			text);
+		return bad_value(text, "no amount of memory",
+				 "say 512M, 4G or 1.5GiB", error);
 	return 0;
 }
 
@@ -140,7 +148,8 @@ int parse_amount(const char *text, struct amount *amount, struct error *error)
 		amount->share = share;
 		return 0;
 	}
-	return error_set(error, "'%.64s' is no amount of memory; say 512M, 4G, 1.5GiB, or 0%% to 100%%", text);
+	return bad_value(text, "no amount of memory",
+			 "say 512M, 4G, 1.5GiB, or 0% to 100%", error);
 }
 
 int parse_time(const char *text, unsigned int *ms, struct error *error)
@@ -169,7 +178,8 @@ int parse_time(const char *text, unsigned int *ms, struct error *error)
 			break;
 		return 0;
 	}
-	return error_set(error, "'%.64s' is no time; say 500ms, 5s, 2m or 1h, and 24h at most", text);
+	return bad_value(text, "no time",
+			 "say 500ms, 5s, 2m or 1h, and 24h at most", error);
 }
 
 int parse_bool(const char *text, bool *value, struct error *error)

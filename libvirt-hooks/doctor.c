@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -132,6 +131,7 @@ static void ask_ballastd(struct host_facts *host)
 	uint64_t deadline = client_deadline(ANSWER_MS);
 	struct connection connection;
 
+	host->no_right = access(host->socket, W_OK) && errno == EACCES;
 	json_object_object_add(request, "command", json_object_new_string("status"));
 	if (!client_open(&connection, host->socket, deadline,
 			 &host->ballastd_error)) {
@@ -287,12 +287,13 @@ static void *ask_guest(void *data)
 	virDomainPtr domain;
 
 	domain = virDomainLookupByName(inquiry->connection, facts->info.name);
-	if (!domain)
+	if (!domain && virGetLastErrorCode() == VIR_ERR_NO_DOMAIN) {
 		domain = virDomainLookupByUUIDString(inquiry->connection,
 						     facts->info.name);
+		facts->none = !domain;
+	}
 	if (!domain) {
-		error_set(&facts->error, "libvirt knows no such guest; see "
-			  "'virsh list --all'");
+		virt_error(&facts->error);
 		return NULL;
 	}
 	if (!read_domain(inquiry, domain) && facts->running &&
@@ -337,28 +338,11 @@ static void take_qemu(struct inquiry *inquiry)
 	json_object_put(balloon);
 }
 
-/* A command of the patched QEMU; its name is in the program. */
 static enum answer is_patched(const char *path)
 {
-	static const char mark[] = "x-query-balloon";
-	enum answer answer = UNKNOWN;
-	struct stat st;
-	void *program;
-	int fd;
+	int patched = host_qemu_patched(path);
 
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return UNKNOWN;
-	if (!fstat(fd, &st) && st.st_size > 0) {
-		program = mmap(NULL, st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-		if (program != MAP_FAILED) {
-			answer = memmem(program, st.st_size, mark,
-					sizeof(mark) - 1) ? YES : NO;
-			munmap(program, st.st_size);
-		}
-	}
-	close(fd);
-	return answer;
+	return patched < 0 ? UNKNOWN : patched ? YES : NO;
 }
 
 /* The program that runs may be another one than is at its path now. */
@@ -426,8 +410,10 @@ static int print_text(const struct report *report)
 			printf("  %-8s remedy: %s\n", "", finding->remedy.text);
 		counts[finding->level]++;
 	}
-	printf("\n%u problems, %u warnings, %u notes\n", counts[LEVEL_PROBLEM],
-	       counts[LEVEL_WARNING], counts[LEVEL_NOTE]);
+	putchar('\n');
+	for (i = LEVEL_PROBLEM; i > LEVEL_OK; i--)
+		printf("%u %s%s%s", counts[i], level_name(i),
+		       counts[i] == 1 ? "" : "s", i > LEVEL_NOTE ? ", " : "\n");
 	return counts[LEVEL_PROBLEM] ? -1 : 0;
 }
 
@@ -485,7 +471,9 @@ int doctor(const struct config *config, const struct error *config_error,
 {
 	/* Static: for a thread that has not come to its end. */
 	static struct libvirt libvirt;
-	struct host_facts host = { .config_error = config_error, .socket = socket };
+	struct host_facts host = {
+		.config_error = config_error, .config = config, .socket = socket,
+	};
 	struct report report = { 0 };
 	unsigned int i;
 	int rc;

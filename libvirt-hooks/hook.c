@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,21 @@ static void complain(const char *guest, const struct error *error)
 {
 	log_line(LOG_WARNING, "guest %s: %s", guest, error->text);
 	syslog(LOG_WARNING, "guest %s: %s", guest, error->text);
+}
+
+/* libvirtd does not want to hear that all is well; who tries it by hand does. */
+__attribute__((format(printf, 2, 3)))
+static void tell_people(const char *guest, const char *format, ...)
+{
+	char text[256];
+	va_list args;
+
+	if (!isatty(STDERR_FILENO))
+		return;
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	log_line(LOG_INFO, "guest %s: %s", guest, text);
 }
 
 /* --- Where a deadline can't reach: a file system or a log that hangs. */
@@ -106,8 +122,10 @@ static int take_answer(const char *guest, const struct config *config,
 	bool refuse = config->hook_refuse && is_true(reply, "refuse");
 	struct error error;
 
-	if (is_true(reply, "room"))
+	if (is_true(reply, "room")) {
+		tell_people(guest, "%s", message ? message : "there is room");
 		return 0;
+	}
 	error_set(&error, "%s: %s", refuse ? "refused" : "no room was made for it",
 		  message ? message : "ballastd does not say why");
 	complain(guest, &error);
@@ -175,8 +193,10 @@ static int tell(const char *command, const char *guest,
 		return -1;
 	request = request_new(command, "guest", guest);
 	rc = client_ask(&connection, request, deadline, &reply, error);
-	if (!rc)
+	if (!rc) {
 		json_object_put(reply);
+		tell_people(guest, "ballastd knows: %s", command);
+	}
 	json_object_put(request);
 	client_close(&connection);
 	return rc;
@@ -194,16 +214,29 @@ static const struct operation {
 	{ "attach", "started" },
 	{ "stopped", "stopped" },
 	{ "release", "released" },
+	{ "start", NULL }, { "migrate", NULL }, { "restore", NULL },
+	{ "reconnect", NULL },
 };
 
-static const char *command_of(const char *operation)
+static const struct operation *operation_find(const char *name)
 {
 	size_t i;
 
 	for (i = 0; i < ARRAY_SIZE(operations); i++)
-		if (!strcmp(operations[i].name, operation))
-			return operations[i].command;
+		if (!strcmp(operations[i].name, name))
+			return &operations[i];
 	return NULL;
+}
+
+/* A later libvirt may have more of them. */
+static int ignore(const char *guest, const char *name, bool known)
+{
+	if (known)
+		tell_people(guest, "%s: nothing to do", name);
+	else
+		tell_people(guest, "unknown operation '%s'; those that do something "
+			    "are prepare, started, attach, stopped, release", name);
+	return 0;
 }
 
 static int run(const char *path, const char *guest, const char *command)
@@ -238,7 +271,8 @@ static int usage(void)
 
 int main(int argc, char **argv)
 {
-	const char *path = NULL, *command;
+	const struct operation *operation;
+	const char *path = NULL;
 
 	signal(SIGPIPE, SIG_IGN);
 	/* Not getopt(): a guest may be called "-c". libvirt has 4 arguments. */
@@ -250,6 +284,8 @@ int main(int argc, char **argv)
 	if (argc < 3)
 		return usage();
 	openlog("ballast-hook", LOG_PID, LOG_DAEMON);
-	command = command_of(argv[2]);
-	return command ? run(path, argv[1], command) : 0;
+	operation = operation_find(argv[2]);
+	if (!operation || !operation->command)
+		return ignore(argv[1], argv[2], operation);
+	return run(path, argv[1], operation->command);
 }

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <syslog.h>
 
 #include "replay.h"
 #include "trace.h"
@@ -247,13 +248,12 @@ static int replay_lines(struct replay *r, const char *file, FILE *f)
 		if (!run_line(r, line, &error))
 			continue;
 		fflush(stdout);
-		fprintf(stderr, "%s:%u: %s; remove the line, or what follows it if the disk was full\n",
-			file, number, error.text);
+		log_line(LOG_ERR, "%s:%u: %s; remove the line, or what follows it if the disk was full",
+			 file, number, error.text);
 		rc = 1;
 	}
 	if (!rc && ferror(f)) {
-		fprintf(stderr, "%s: can't be read: %s\n", file,
-			strerror(errno));
+		log_line(LOG_ERR, "%s: can't be read: %s", file, strerror(errno));
 		rc = 1;
 	}
 	free(line);
@@ -267,15 +267,15 @@ int replay(const char *file, bool json)
 	int rc;
 
 	if (!f) {
-		fprintf(stderr, "%s: can't be read: %s\n", file,
-			strerror(errno));
+		log_line(LOG_ERR, "%s: can't be read: %s; name what 'record' is in ballastd.conf(5)",
+			 file, strerror(errno));
 		return 1;
 	}
 	rc = replay_lines(&r, file, f);
 	fclose(f);
 	if (!rc && !r.snapshots) {
-		fprintf(stderr, "%s: has no snapshots; set record in ballastd.conf\n",
-			file);
+		log_line(LOG_ERR, "%s: has no snapshots; set record in ballastd.conf",
+			 file);
 		rc = 1;
 	}
 	if (!rc && json)

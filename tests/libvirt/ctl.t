@@ -79,13 +79,18 @@ ctl list
 is "list of oddities: status" "$rc" 0
 is "list of oddities: lines" "$(grep -c . "$dir/out")" 5
 
-reply "\"guest\": {$web, \"why\": \"enough\", \"statistics\": {\"usable\": 5},
-	\"settings\": {\"shares\": 1000}}"
+reply "\"guest\": {$web, \"why\": \"enough\", \"statistics\": {\"usable\": 5,
+	\"age-ms\": 1500, \"shortfall\": 0, \"huge-share\": 5000},
+	\"settings\": {\"shares\": 1000, \"minimum\": 1048576}}"
 ctl show web
 is "show: status" "$rc" 0
 ok "show: its state" grep -qE '^state +managed$' "$dir/out"
 ok "show: why" grep -qE '^why +enough$' "$dir/out"
-ok "show: statistics" grep -qE '^  usable +5$' "$dir/out"
+ok "show: statistics" grep -qE '^  usable +5 KiB$' "$dir/out"
+ok "show: one that is no size" grep -qE '^  age-ms +1500$' "$dir/out"
+ok "show: a size of 0" grep -qE '^  shortfall +0 KiB$' "$dir/out"
+ok "show: a share" grep -qE '^  huge-share +50 %$' "$dir/out"
+ok "show: a size among the settings" grep -qE '^  minimum +1 GiB$' "$dir/out"
 ok "show: settings" grep -qE '^  shares +1000$' "$dir/out"
 is "show: the request" "$(got '.[0] | tojson')" '{"command":"show","guest":"web"}'
 
@@ -135,6 +140,8 @@ order '{"command":"resume","guest":"web"}' resume web
 order '{"command":"resume"}' --all resume
 order '{"command":"release","guest":"-x"}' release -- -x
 order '{"command":"release"}' release --all
+is "release --all: grammar" "$(cat "$dir/out")" "all guests: get all their memory \
+back; left alone until 'ballastctl resume --all'"
 ctl pause web --json
 is "pause --json" "$(jq -c . "$dir/out")" '{"ok":true}'
 
@@ -178,6 +185,10 @@ if [ "$(id -u)" = 0 ] && setpriv --reuid=65534 --regid=65534 --clear-groups \
 	setpriv --reuid=65534 --regid=65534 --clear-groups "$CTL" \
 		-s "$dir/sock" list > "$dir/out" 2> "$dir/err" </dev/null || rc=$?
 	refuses "no permission" 1 "$dir/sock: Permission denied; be root"
+	setpriv --reuid=65534 --regid=65534 --clear-groups "$CTL" \
+		-s "$dir/sock" doctor > "$dir/out" 2> "$dir/err" </dev/null || true
+	ok "doctor without rights" grep -qE "^  note +$dir/sock: you may not ask" \
+		"$dir/out"
 	fake_end
 else
 	skip "no permission" "nobody can't run $CTL"
@@ -189,7 +200,14 @@ rc=0
 refuses "the configuration says where" 1 "does not answer at $dir/other"
 echo nonsense >> "$dir/conf"
 ctl -c "$dir/conf" list
-ok "a bad configuration: its line" grep -q "^ballastctl: $dir/conf:3: " "$dir/err"
+refuses "a bad configuration" 1 "^ballastctl: $dir/conf:3: "
+ctl -c "$dir/nothing" list
+refuses "no configuration" 1 "^ballastctl: $dir/nothing: No such file"
+printf '%s\n' '[host]' 'reserve = 4G # comment' > "$dir/conf"
+ctl -c "$dir/conf" list
+refuses "a comment that is none" 1 "reserve: .*only ' ;' begins a comment"
+ctl -s "$dir/conf" list
+refuses "another file" 1 "$dir/conf: is not a socket"
 
 for arguments in "" "list web" "show" "show a b" "set web" "set web 1G x" \
 	"pause" "pause a b" "pause --all web" "list --all" "list --qmp" \
@@ -199,12 +217,20 @@ for arguments in "" "list web" "show" "show a b" "set web" "set web 1G x" \
 	is "'$arguments': status" "$rc" 2
 	ok "'$arguments': says so" grep -qE '^(usage: )?(.*/)?ballastctl' "$dir/err"
 done
-for size in 1 x 3Q -1G ""; do
+for size in 1 x 3Q 1GB -1G ""; do
 	ctl set web -- "$size"
-	refuses "set web '$size'" 1 "is no amount of memory"
+	refuses "set web -- '$size'" 2 "is no amount of memory"
 done
+for size in -1 -1G; do
+	ctl set web $size
+	refuses "set web $size" 2 "'$size' is no amount of memory"
+done
+ctl set web 0
+refuses "set web 0" 2 "0 is no size"
+ctl pause --all web
+refuses "pause --all web" 2 "GUEST or --all, not both"
 ctl replay "$dir/nothing"
-refuses "replay of nothing" 1 "$dir/nothing"
+refuses "replay of nothing" 1 "^ballastctl: $dir/nothing: can't be read"
 ctl --help
 ok "--help" grep -q '^usage: ' "$dir/out"
 is "--help: status" "$rc" 0
@@ -235,6 +261,7 @@ ok "doctor: the guest" grep -qx 'test:' "$dir/out"
 is "doctor: nothing on stderr" "$(cat "$dir/err")" ""
 ctl -c "$dir/conf" doctor none
 ok "doctor none" grep -qE '^  problem +libvirt knows no such guest' "$dir/out"
+ok "doctor none: remedy" grep -qE '^ +remedy: virsh list --all$' "$dir/out"
 reply '"mode": "active", "connected": true'
 ctl -c "$dir/conf" doctor --json test
 is "doctor --json: what was looked at" \

@@ -90,6 +90,27 @@ hook 3 -c started begin - < "$dir/xml"
 said "a guest that is called -c" 0
 is "a guest that is called -c: ballastd hears" "$(got '.[0].guest')" -c
 
+# by_hand ARGUMENT... < XML: on a terminal.
+by_hand()
+{
+	script -qec "'$HOOK' -c '$dir/conf' $* begin - < '$dir/xml'" /dev/null |
+		tr -d '\r'
+}
+if command -v script >/dev/null; then
+	fake '{"ok": true, "wait": 1000}' "$room"
+	is "by hand: prepare" "$(by_hand web prepare)" \
+		"ballast-hook: guest web: there is room"
+	fake '{"ok": true}'
+	is "by hand: started" "$(by_hand web started)" \
+		"ballast-hook: guest web: ballastd knows: started"
+	is "by hand: start" "$(by_hand web start)" \
+		"ballast-hook: guest web: start: nothing to do"
+	is "by hand: nonsense" "$(by_hand web nonsense | sed 's/;.*//')" \
+		"ballast-hook: guest web: unknown operation 'nonsense'"
+else
+	skip "by hand" "no script"
+fi
+
 # --- no room
 
 no='{"ok": true, "room": false, "message": "12 MiB are missing", "refuse": true}'

@@ -60,7 +60,12 @@ completes()
 {
 	# shellcheck source=/dev/null
 	. "$root/usr/share/bash-completion/completions/ballastctl"
-	virsh() { printf '%s\n' web web2 db; }
+	ballastctl()
+	{
+		[ "$*" = "${asks:-list --json}" ] || return
+		# shellcheck disable=SC2016
+		printf '      "name": "%s",\n' web web2 db 'a $(b)'
+	}
 	COMP_WORDS=(ballastctl "$@")
 	COMP_CWORD=$#
 	COMPREPLY=()
@@ -71,5 +76,16 @@ is "completion: a command" "$(completes re)" "resume release replay"
 is "completion: a guest" "$(completes --json show w)" "web web2"
 is "completion: nothing more" "$(completes list w)" ""
 is "completion: an option" "$(completes --j)" "--json"
+is "completion: a guest, nothing more" "$(completes show web w)" ""
+is "completion: no size" "$(completes set web '')" ""
+is "completion: all is no guest" "$(completes pause --all w)" ""
+is "completion: not of every command" "$(completes list --a)" ""
+is "completion: a name with what bash reads" "$(completes show a)" 'a\ \$\(b\)'
+is "completion: the same ballastd" \
+	"$(asks='-s x list --json' completes -s x show d)" "db"
+is "completion: the same, with =" \
+	"$(asks='--socket x list --json' completes --socket = x show d)" "db"
 is "completion: not the option's argument" "$(completes -s x st)" "status"
+is "the header of ballastd.conf(5)" "$(MANWIDTH=80 man -l \
+	"$root/usr/share/man/man5/ballastd.conf.5" | grep -c BSD)" 0
 done_testing
