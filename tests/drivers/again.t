@@ -46,7 +46,7 @@ given() { guest_exec "$1" "sed -n 's/^given_again //p' $STATS"; }
 # until_given NAME PAGES
 until_given()
 {
-	until_guest "$1" 60 "grep -q \"^given_again $2\\\$\" $STATS"
+	until_guest "$1" 120 "grep -q \"^given_again $2\\\$\" $STATS"
 }
 
 # same NAME: ask for the size that it was asked for last.
@@ -199,11 +199,11 @@ race_blocks()
 		# Every other one is given up on its way.
 		[ $((i % 2)) = 0 ] || [ "$pages" = 0 ] ||
 			ok "$2: $pages pages, or what it can get, again" \
-				until_guest "$1" 60 \
+				until_guest "$1" 120 \
 				"! grep -q \"^given_again $given\\\$\" $STATS"
 	done
 	counts "$2" "$1"
-	ok "$2: it comes to rest" until_guest "$1" 60 \
+	ok "$2: it comes to rest" until_guest "$1" 120 \
 		"grep -q \"^actual 0\\\$\" $STATS"
 }
 
@@ -224,7 +224,7 @@ race()
 	ok "$what: the module goes" guest_exec "$1" '
 		cd /lib/modules/$(uname -r)/ballast
 		rmmod virtio_balloon && insmod ./virtio_balloon.ko'
-	ok "$what: and the next one inflates" until_guest "$1" 60 \
+	ok "$what: and the next one inflates" until_guest "$1" 120 \
 		"grep -q \"^actual $last\\\$\" $STATS"
 	ok "$what: contents are whole" hold "$1" check
 	ok "$what: what was used meanwhile, too" guest_exec "$1" '

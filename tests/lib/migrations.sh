@@ -112,7 +112,7 @@ fits()
 {
 	local rc=0 mib
 
-	until_true 20 vm_memory_fits "$1" || rc=1
+	until_true 60 vm_memory_fits "$1" || rc=1
 	result $rc "$2: the host has no more of its memory than it needs"
 	mib=$(($(vm_memory_kib "$1") / 1024))
 	comment "$2: the host has $mib of $(guest_mib "$1") MiB,$(printf " %d" $(($(vm_balloon_pages "$1") / 256))) are in the balloon"
