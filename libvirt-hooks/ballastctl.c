@@ -13,6 +13,7 @@
 #include "client.h"
 #include "config.h"
 #include "doctor.h"
+#include "json_add.h"
 #include "replay.h"
 
 #define TIMEOUT_MS	5000
@@ -335,14 +336,11 @@ static struct json_object *request_new(const struct command *command, char **wor
 {
 	struct json_object *request = json_object_new_object();
 
-	json_object_object_add(request, "command",
-			       json_object_new_string(command->name));
+	json_add_text(request, "command", command->name);
 	if (words[0])
-		json_object_object_add(request, "guest",
-				       json_object_new_string(words[0]));
+		json_add_text(request, "guest", words[0]);
 	if (command->arguments == GUEST_SIZE)
-		json_object_object_add(request, "size",
-				       json_object_new_uint64(new_size));
+		json_add_number(request, "size", new_size);
 	return request;
 }
 
@@ -367,9 +365,7 @@ static int print_reply(const struct command *command, const char *guest,
 		       struct json_object *reply)
 {
 	if (json) {
-		puts(json_object_to_json_string_ext(reply, JSON_C_TO_STRING_PRETTY |
-						JSON_C_TO_STRING_SPACED |
-						JSON_C_TO_STRING_NOSLASHESCAPE));
+		json_print(reply);
 		return 0;
 	}
 	if (!command->print) {

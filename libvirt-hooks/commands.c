@@ -7,31 +7,9 @@
 #include <syslog.h>
 
 #include "daemon.h"
+#include "json_add.h"
 #include "metrics.h"
 #include "trace.h"
-
-static void add_text(struct json_object *json, const char *name, const char *text)
-{
-	json_object_object_add(json, name, json_object_new_string(text));
-}
-
-static void add_number(struct json_object *json, const char *name, uint64_t number)
-{
-	json_object_object_add(json, name, json_object_new_uint64(number));
-}
-
-static void add_bool(struct json_object *json, const char *name, bool value)
-{
-	json_object_object_add(json, name, json_object_new_boolean(value));
-}
-
-static struct json_object *reply_new(void)
-{
-	struct json_object *reply = json_object_new_object();
-
-	add_bool(reply, "ok", true);
-	return reply;
-}
 
 static const char *text_of(struct json_object *request, const char *name)
 {
@@ -65,31 +43,31 @@ static struct tracked *guest_of(struct client *client, struct json_object *reque
 
 static void run_status(struct client *client, struct json_object *request)
 {
-	struct json_object *reply = reply_new(), *host, *pools, *pool;
+	struct json_object *reply = control_ok(), *host, *pools, *pool;
 	unsigned int i;
 
-	add_text(reply, "mode", dry_run() ? "dry-run" : "active");
-	add_text(reply, "version", VERSION);
-	add_text(reply, "uri", d.config.uri);
-	add_bool(reply, "connected", d.connected);
-	add_text(reply, "connection-error", d.connection_error);
-	add_number(reply, "passes", d.passes);
-	add_number(reply, "pass-cpu-us", d.last_cpu_us);
-	add_number(reply, "hung-calls", virt_hung());
-	add_bool(reply, "releasing", d.releasing);
+	json_add_text(reply, "mode", dry_run() ? "dry-run" : "active");
+	json_add_text(reply, "version", VERSION);
+	json_add_text(reply, "uri", d.config.uri);
+	json_add_bool(reply, "connected", d.connected);
+	json_add_text(reply, "connection-error", d.connection_error);
+	json_add_number(reply, "passes", d.passes);
+	json_add_number(reply, "pass-cpu-us", d.last_cpu_us);
+	json_add_number(reply, "hung-calls", virt_hung());
+	json_add_bool(reply, "releasing", d.releasing);
 	host = json_object_new_object();
-	add_number(host, "total", d.host.total);
-	add_number(host, "available", d.host.available);
-	add_number(host, "budget", amount_of(d.config.budget, d.host.total));
+	json_add_number(host, "total", d.host.total);
+	json_add_number(host, "available", d.host.available);
+	json_add_number(host, "budget", amount_of(d.config.budget, d.host.total));
 	json_object_object_add(reply, "host", host);
 	pools = json_object_new_array();
 	for (i = 0; i < d.host.nr_pools; i++) {
 		pool = json_object_new_object();
-		add_number(pool, "page", d.host.pools[i].page);
-		add_number(pool, "total", d.host.pools[i].total);
-		add_number(pool, "available", d.host.pools[i].avail);
-		add_number(pool, "reserve", d.host.pools[i].reserve);
-		add_bool(pool, "taking", d.taking[i]);
+		json_add_number(pool, "page", d.host.pools[i].page);
+		json_add_number(pool, "total", d.host.pools[i].total);
+		json_add_number(pool, "available", d.host.pools[i].avail);
+		json_add_number(pool, "reserve", d.host.pools[i].reserve);
+		json_add_bool(pool, "taking", d.taking[i]);
 		json_object_array_add(pools, pool);
 	}
 	json_object_object_add(reply, "pools", pools);
@@ -102,10 +80,10 @@ static struct json_object *guest_json(const struct tracked *t)
 
 	/* Until it has been looked at, the policy has nothing to say. */
 	if (!t->guest.memory.when)
-		add_text(json, "state", state_name(GUEST_STARTING));
-	add_number(json, "pool", t->info.huge ? (t->info.huge_page ?: d.host.huge_page) : 4);
-	add_number(json, "shrinks", t->shrinks);
-	add_number(json, "grows", t->grows);
+		json_add_text(json, "state", state_name(GUEST_STARTING));
+	json_add_number(json, "pool", t->info.huge ? (t->info.huge_page ?: d.host.huge_page) : 4);
+	json_add_number(json, "shrinks", t->shrinks);
+	json_add_number(json, "grows", t->grows);
 	return json;
 }
 
@@ -117,7 +95,7 @@ static int by_name(const void *a, const void *b)
 
 static void run_list(struct client *client, struct json_object *request)
 {
-	struct json_object *reply = reply_new(), *guests = json_object_new_array();
+	struct json_object *reply = control_ok(), *guests = json_object_new_array();
 	struct tracked *t, **sorted;
 	unsigned int i, n = 0;
 
@@ -166,20 +144,20 @@ static void run_show(struct client *client, struct json_object *request)
 	stats = json_object_new_object();
 	for (i = 0; i < STAT_NR; i++)
 		if (t->guest.have & 1u << i)
-			add_number(stats, stat_names[i], t->guest.stat[i]);
-	add_number(stats, "age-ms", t->guest.stats_age);
+			json_add_number(stats, stat_names[i], t->guest.stat[i]);
+	json_add_number(stats, "age-ms", t->guest.stats_age);
 	json_object_object_add(guest, "statistics", stats);
 	settings = json_object_new_object();
 	s = &t->guest.settings;
-	add_text(settings, "class", s->class);
-	add_bool(settings, "manage", s->manage);
-	add_number(settings, "minimum", amount_of(s->minimum, t->guest.maximum));
-	add_number(settings, "shares", s->shares);
-	add_bool(settings, "probe", s->probe);
-	add_text(settings, "error", t->info.bad_metadata ?
-		 t->info.metadata_error.text : "");
+	json_add_text(settings, "class", s->class);
+	json_add_bool(settings, "manage", s->manage);
+	json_add_number(settings, "minimum", amount_of(s->minimum, t->guest.maximum));
+	json_add_number(settings, "shares", s->shares);
+	json_add_bool(settings, "probe", s->probe);
+	json_add_text(settings, "error", t->info.bad_metadata ?
+		      t->info.metadata_error.text : "");
 	json_object_object_add(guest, "settings", settings);
-	reply = reply_new();
+	reply = control_ok();
 	json_object_object_add(reply, "guest", guest);
 	control_reply(client, reply);
 }
@@ -252,17 +230,17 @@ static void run_explain(struct client *client, struct json_object *request)
 				     size_text(m->ghost, a), size_text(m->regret, b),
 				     size_text(m->regret_most, c));
 	}
-	reply = reply_new();
+	reply = control_ok();
 	json_object_object_add(reply, "lines", lines);
 	control_reply(client, reply);
 }
 
 static void run_metrics(struct client *client, struct json_object *request)
 {
-	struct json_object *reply = reply_new();
+	struct json_object *reply = control_ok();
 	char *text = pass_metrics();
 
-	add_text(reply, "text", text ?: "");
+	json_add_text(reply, "text", text ?: "");
 	free(text);
 	control_reply(client, reply);
 }
@@ -272,7 +250,7 @@ static void run_metrics(struct client *client, struct json_object *request)
 static void done(struct client *client)
 {
 	state_save();
-	control_reply(client, reply_new());
+	control_reply(client, control_ok());
 }
 
 static bool refuse_in_dry_run(struct client *client)
@@ -401,7 +379,7 @@ static void run_settings_changed(struct client *client, struct json_object *requ
 	if (reload(&error))
 		control_error(client, "%s", error.text);
 	else
-		control_reply(client, reply_new());
+		control_reply(client, control_ok());
 }
 
 /* --- the hook */
@@ -423,7 +401,7 @@ static void run_started(struct client *client, struct json_object *request)
 	/* libvirt's event does the rest, as soon as the hook has ended. */
 	if (name)
 		rooms_started(name);
-	control_reply(client, reply_new());
+	control_reply(client, control_ok());
 }
 
 static void run_stopped(struct client *client, struct json_object *request)
@@ -433,7 +411,7 @@ static void run_stopped(struct client *client, struct json_object *request)
 	if (name)
 		rooms_stopped(name);
 	pass_soon();
-	control_reply(client, reply_new());
+	control_reply(client, control_ok());
 }
 
 static const struct {

@@ -15,6 +15,7 @@
 
 #include "config.h"
 #include "control.h"
+#include "json_add.h"
 
 #define CLIENTS_MOST	64
 
@@ -102,6 +103,14 @@ static void client_flush(struct client *client)
 	virEventUpdateHandle(client->watch, what);
 }
 
+struct json_object *control_ok(void)
+{
+	struct json_object *reply = json_object_new_object();
+
+	json_add_bool(reply, "ok", true);
+	return reply;
+}
+
 void control_reply(struct client *client, struct json_object *reply)
 {
 	const char *text = json_object_to_json_string_ext(reply,
@@ -127,8 +136,8 @@ void control_error(struct client *client, const char *format, ...)
 	va_start(ap, format);
 	vsnprintf(text, sizeof(text), format, ap);
 	va_end(ap);
-	json_object_object_add(reply, "ok", json_object_new_boolean(false));
-	json_object_object_add(reply, "error", json_object_new_string(text));
+	json_add_bool(reply, "ok", false);
+	json_add_text(reply, "error", text);
 	control_reply(client, reply);
 }
 

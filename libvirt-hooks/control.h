@@ -27,6 +27,9 @@ typedef void (*control_gone)(struct client *client);
 int control_start(const char *path, const char *group, control_handler handler,
 		  control_gone gone, struct error *error);
 
+/* {"ok": true}, to be added to */
+struct json_object *control_ok(void);
+
 /* One line. Takes the object. The client may be gone afterwards. */
 void control_reply(struct client *client, struct json_object *reply);
 

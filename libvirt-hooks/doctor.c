@@ -21,6 +21,7 @@
 #include "check.h"
 #include "client.h"
 #include "doctor.h"
+#include "json_add.h"
 
 #define ANSWER_MS	3000
 
@@ -132,7 +133,7 @@ static void ask_ballastd(struct host_facts *host)
 	struct connection connection;
 
 	host->no_right = access(host->socket, W_OK) && errno == EACCES;
-	json_object_object_add(request, "command", json_object_new_string("status"));
+	json_add_text(request, "command", "status");
 	if (!client_open(&connection, host->socket, deadline,
 			 &host->ballastd_error)) {
 		if (!client_ask(&connection, request, deadline, &status,
@@ -417,11 +418,6 @@ static int print_text(const struct report *report)
 	return counts[LEVEL_PROBLEM] ? -1 : 0;
 }
 
-static void add_text(struct json_object *object, const char *key, const char *text)
-{
-	json_object_object_add(object, key, json_object_new_string(text));
-}
-
 static int print_json(const struct report *report)
 {
 	struct json_object *all = json_object_new_object();
@@ -433,19 +429,17 @@ static int print_json(const struct report *report)
 	for (i = 0; i < report->nr; i++) {
 		finding = &report->findings[i];
 		object = json_object_new_object();
-		add_text(object, "about", finding->about);
-		add_text(object, "level", level_name(finding->level));
-		add_text(object, "text", finding->text.text);
+		json_add_text(object, "about", finding->about);
+		json_add_text(object, "level", level_name(finding->level));
+		json_add_text(object, "text", finding->text.text);
 		if (finding->remedy.text[0])
-			add_text(object, "remedy", finding->remedy.text);
+			json_add_text(object, "remedy", finding->remedy.text);
 		json_object_array_add(findings, object);
 		ok = ok && finding->level != LEVEL_PROBLEM;
 	}
-	json_object_object_add(all, "ok", json_object_new_boolean(ok));
+	json_add_bool(all, "ok", ok);
 	json_object_object_add(all, "findings", findings);
-	puts(json_object_to_json_string_ext(all, JSON_C_TO_STRING_PRETTY |
-					    JSON_C_TO_STRING_SPACED |
-					    JSON_C_TO_STRING_NOSLASHESCAPE));
+	json_print(all);
 	json_object_put(all);
 	return ok ? 0 : -1;
 }

@@ -19,6 +19,7 @@
 
 #include "client.h"
 #include "config.h"
+#include "json_add.h"
 
 /* For all that libvirt should not notice, together. */
 #define QUICK_MS	900
@@ -75,8 +76,8 @@ static struct json_object *request_new(const char *command, const char *key,
 {
 	struct json_object *request = json_object_new_object();
 
-	json_object_object_add(request, "command", json_object_new_string(command));
-	json_object_object_add(request, key, json_object_new_string(value));
+	json_add_text(request, "command", command);
+	json_add_text(request, key, value);
 	return request;
 }
 

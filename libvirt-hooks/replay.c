@@ -11,6 +11,7 @@
 #include <string.h>
 #include <syslog.h>
 
+#include "json_add.h"
 #include "replay.h"
 #include "trace.h"
 
@@ -77,11 +78,6 @@ static int recall(struct replay *r, struct snapshot *s, struct history **all)
 	return 0;
 }
 
-static void add(struct json_object *json, const char *name, uint64_t number)
-{
-	json_object_object_add(json, name, json_object_new_uint64(number));
-}
-
 static void print_json(struct json_object *json)
 {
 	puts(json_object_to_json_string_ext(json, JSON_C_TO_STRING_PLAIN));
@@ -96,7 +92,7 @@ static void print_decision(const struct replay *r, const struct snapshot *s,
 
 	if (r->json) {
 		json = guest_to_json(g, d);
-		add(json, "time-ms", s->now);
+		json_add_number(json, "time-ms", s->now);
 		if (!d->target)
 			json_object_object_del(json, "target");
 		print_json(json);
@@ -197,13 +193,12 @@ static void sum_up_json(const struct replay *r)
 
 	for (h = r->guests; h; h = h->next) {
 		json = json_object_new_object();
-		json_object_object_add(json, "summary",
-				       json_object_new_string(h->name));
-		add(json, "orders", h->orders);
-		add(json, "turns", h->turns);
-		add(json, "pressure-ms", h->pressure);
-		add(json, "regret-most", h->memory.regret_most);
-		add(json, "regret-ms", h->memory.regret_time);
+		json_add_text(json, "summary", h->name);
+		json_add_number(json, "orders", h->orders);
+		json_add_number(json, "turns", h->turns);
+		json_add_number(json, "pressure-ms", h->pressure);
+		json_add_number(json, "regret-most", h->memory.regret_most);
+		json_add_number(json, "regret-ms", h->memory.regret_time);
 		print_json(json);
 	}
 }

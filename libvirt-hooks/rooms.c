@@ -14,6 +14,7 @@
 #include <syslog.h>
 
 #include "daemon.h"
+#include "json_add.h"
 
 /* From "started" on: memory of 4 KiB pages is taken as the guest touches it. */
 #define TAKE_MS		15000
@@ -168,12 +169,11 @@ unsigned int rooms_fill(struct room *rooms, unsigned int most)
 static void send_answer(struct client *client, bool room, bool refuse,
 			const char *text)
 {
-	struct json_object *reply = json_object_new_object();
+	struct json_object *reply = control_ok();
 
-	json_object_object_add(reply, "ok", json_object_new_boolean(true));
-	json_object_object_add(reply, "room", json_object_new_boolean(room));
-	json_object_object_add(reply, "refuse", json_object_new_boolean(refuse));
-	json_object_object_add(reply, "message", json_object_new_string(text));
+	json_add_bool(reply, "room", room);
+	json_add_bool(reply, "refuse", refuse);
+	json_add_text(reply, "message", text);
 	control_reply(client, reply);
 }
 
@@ -243,10 +243,9 @@ struct json_object *rooms_made_json(void)
 
 	for (m = made; m; m = m->next) {
 		one = json_object_new_object();
-		json_object_object_add(one, "guest", json_object_new_string(m->name));
-		json_object_object_add(one, "page", json_object_new_uint64(m->page));
-		json_object_object_add(one, "pages",
-				       json_object_new_uint64(m->pages));
+		json_add_text(one, "guest", m->name);
+		json_add_number(one, "page", m->page);
+		json_add_number(one, "pages", m->pages);
 		json_object_array_add(array, one);
 	}
 	return array;
@@ -559,10 +558,8 @@ void rooms_prepare(struct client *client, const char *xml)
 		control_error(client, "%s", error.text);
 		return;
 	}
-	reply = json_object_new_object();
-	json_object_object_add(reply, "ok", json_object_new_boolean(true));
-	json_object_object_add(reply, "wait",
-			       json_object_new_int64(d.config.hook_timeout));
+	reply = control_ok();
+	json_add_number(reply, "wait", d.config.hook_timeout);
 	control_reply(client, reply);
 
 	/* The last time it did not start. */

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "daemon.h"
+#include "json_add.h"
 
 /*
  * {"releasing": bool, "pausing": bool, "made": rooms_made_json(),
@@ -86,13 +87,10 @@ static void put_guest(struct json_object *guests, const struct tracked *t)
 		return;
 	}
 	guest = json_object_new_object();
-	json_object_object_add(guest, "paused",
-			       json_object_new_boolean(t->guest.paused));
-	json_object_object_add(guest, "override",
-			       json_object_new_boolean(t->guest.memory.override));
-	json_object_object_add(guest, "id", json_object_new_int64(t->id));
-	json_object_object_add(guest, "target",
-			       json_object_new_uint64(t->guest.memory.target));
+	json_add_bool(guest, "paused", t->guest.paused);
+	json_add_bool(guest, "override", t->guest.memory.override);
+	json_add_number(guest, "id", t->id);
+	json_add_number(guest, "target", t->guest.memory.target);
 	json_object_object_add(guests, t->guest.uuid, guest);
 }
 
@@ -109,9 +107,8 @@ void state_save(void)
 	}
 	for (t = d.guests; t; t = t->next)
 		put_guest(guests, t);
-	json_object_object_add(state, "releasing",
-			       json_object_new_boolean(d.releasing));
-	json_object_object_add(state, "pausing", json_object_new_boolean(d.pausing));
+	json_add_bool(state, "releasing", d.releasing);
+	json_add_bool(state, "pausing", d.pausing);
 	json_object_object_add(state, "made", rooms_made_json());
 	path_of(path, "");
 	path_of(new, ".new");

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "json_add.h"
 #include "trace.h"
 
 enum kind { KIND_BOOL, KIND_UINT, KIND_U64, KIND_TEXT };
@@ -383,22 +384,6 @@ void snapshot_free(struct snapshot *s)
 
 /* --- a guest, for people; its pool's page is its caller's to add */
 
-static void add_number(struct json_object *json, const char *name,
-		       uint64_t number)
-{
-	json_object_object_add(json, name, json_object_new_uint64(number));
-}
-
-static void add_text(struct json_object *json, const char *name, const char *text)
-{
-	json_object_object_add(json, name, json_object_new_string(text));
-}
-
-static void add_bool(struct json_object *json, const char *name, bool value)
-{
-	json_object_object_add(json, name, json_object_new_boolean(value));
-}
-
 uint64_t guest_target(const struct guest *g, const struct guest_decision *d)
 {
 	if (d->target)
@@ -414,28 +399,28 @@ struct json_object *guest_to_json(const struct guest *g,
 	struct json_object *json = json_object_new_object();
 	bool shared = g->have & 1u << STAT_HUGE_SHARE;
 
-	add_text(json, "name", g->name);
-	add_text(json, "uuid", g->uuid);
-	add_text(json, "state", state_name(d->state));
-	add_number(json, "current", g->actual);
-	add_number(json, "target", guest_target(g, d));
-	add_number(json, "maximum", g->maximum);
-	add_number(json, "low", d->low);
-	add_number(json, "idle", d->idle);
-	add_number(json, "minimum", amount_of(g->settings.minimum, g->maximum));
-	add_number(json, "rss", g->rss);
+	json_add_text(json, "name", g->name);
+	json_add_text(json, "uuid", g->uuid);
+	json_add_text(json, "state", state_name(d->state));
+	json_add_number(json, "current", g->actual);
+	json_add_number(json, "target", guest_target(g, d));
+	json_add_number(json, "maximum", g->maximum);
+	json_add_number(json, "low", d->low);
+	json_add_number(json, "idle", d->idle);
+	json_add_number(json, "minimum", amount_of(g->settings.minimum, g->maximum));
+	json_add_number(json, "rss", g->rss);
 	json_object_object_add(json, "huge-share", json_object_new_int64(
 			       shared ? (int64_t)g->stat[STAT_HUGE_SHARE] : -1));
-	add_text(json, "pressure", d->pressure);
-	add_text(json, "why", d->why);
+	json_add_text(json, "pressure", d->pressure);
+	json_add_text(json, "why", d->why);
 	if (d->would_be) {
-		add_number(json, "would-be", d->would_be);
-		add_number(json, "regret", d->memory.regret);
-		add_number(json, "regret-most", d->memory.regret_most);
-		add_number(json, "regret-ms", d->memory.regret_time);
+		json_add_number(json, "would-be", d->would_be);
+		json_add_number(json, "regret", d->memory.regret);
+		json_add_number(json, "regret-most", d->memory.regret_most);
+		json_add_number(json, "regret-ms", d->memory.regret_time);
 	}
-	add_bool(json, "override", d->memory.override);
-	add_bool(json, "paused", g->paused);
-	add_bool(json, "silent", g->silent);
+	json_add_bool(json, "override", d->memory.override);
+	json_add_bool(json, "paused", g->paused);
+	json_add_bool(json, "silent", g->silent);
 	return json;
 }
