@@ -346,16 +346,11 @@ static struct json_object *request_new(const struct command *command, char **wor
 
 static int ask(struct json_object *request, struct json_object **reply)
 {
-	uint64_t deadline = client_deadline(TIMEOUT_MS);
-	struct connection connection;
 	struct error error;
 	int rc;
 
-	rc = client_open(&connection, socket_path, deadline, &error);
-	if (!rc) {
-		rc = client_ask(&connection, request, deadline, reply, &error);
-		client_close(&connection);
-	}
+	rc = client_ask_once(socket_path, request, client_deadline(TIMEOUT_MS),
+			     reply, &error);
 	if (rc)
 		log_line(LOG_ERR, "%s", error.text);
 	return rc;

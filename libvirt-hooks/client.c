@@ -245,3 +245,17 @@ int client_ask(struct connection *connection, struct json_object *request,
 		return -1;
 	return client_reply(connection, deadline, reply, error);
 }
+
+int client_ask_once(const char *path, struct json_object *request,
+		    uint64_t deadline, struct json_object **reply,
+		    struct error *error)
+{
+	struct connection connection;
+	int rc;
+
+	if (client_open(&connection, path, deadline, error))
+		return -1;
+	rc = client_ask(&connection, request, deadline, reply, error);
+	client_close(&connection);
+	return rc;
+}

@@ -40,4 +40,9 @@ int client_reply(struct connection *connection, uint64_t deadline,
 int client_ask(struct connection *connection, struct json_object *request,
 	       uint64_t deadline, struct json_object **reply, struct error *error);
 
+/* The same with a connection for this alone. */
+int client_ask_once(const char *path, struct json_object *request,
+		    uint64_t deadline, struct json_object **reply,
+		    struct error *error);
+
 #endif

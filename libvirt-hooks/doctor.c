@@ -129,19 +129,13 @@ static void take_status(struct host_facts *host, struct json_object *status)
 static void ask_ballastd(struct host_facts *host)
 {
 	struct json_object *request = json_object_new_object(), *status;
-	uint64_t deadline = client_deadline(ANSWER_MS);
-	struct connection connection;
 
 	host->no_right = access(host->socket, W_OK) && errno == EACCES;
 	json_add_text(request, "command", "status");
-	if (!client_open(&connection, host->socket, deadline,
-			 &host->ballastd_error)) {
-		if (!client_ask(&connection, request, deadline, &status,
-				&host->ballastd_error)) {
-			take_status(host, status);
-			json_object_put(status);
-		}
-		client_close(&connection);
+	if (!client_ask_once(host->socket, request, client_deadline(ANSWER_MS),
+			     &status, &host->ballastd_error)) {
+		take_status(host, status);
+		json_object_put(status);
 	}
 	json_object_put(request);
 }

@@ -186,20 +186,16 @@ static int tell(const char *command, const char *guest,
 		const struct config *config, uint64_t deadline,
 		struct error *error)
 {
-	struct json_object *request, *reply;
-	struct connection connection;
+	struct json_object *request = request_new(command, "guest", guest);
+	struct json_object *reply;
 	int rc;
 
-	if (client_open(&connection, config->socket, deadline, error))
-		return -1;
-	request = request_new(command, "guest", guest);
-	rc = client_ask(&connection, request, deadline, &reply, error);
+	rc = client_ask_once(config->socket, request, deadline, &reply, error);
 	if (!rc) {
 		json_object_put(reply);
 		tell_people(guest, "ballastd knows: %s", command);
 	}
 	json_object_put(request);
-	client_close(&connection);
 	return rc;
 }
 
