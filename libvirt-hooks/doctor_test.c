@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include <ftw.h>
-#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,49 +7,29 @@
 #include <cmocka.h>
 
 #include "doctor.c"
+#include "test_root.h"
 
-static char root[32];
 static struct host_facts host;
 
-static void path_of(char path[PATH_MAX], const char *name)
+static void put_mode(const char *name, mode_t mode, const char *text)
 {
-	snprintf(path, PATH_MAX, "%s%s", root, name);
-}
+	char path[PATH_MAX];
 
-static void put(const char *name, mode_t mode, const char *text)
-{
-	char path[PATH_MAX], *c;
-	FILE *file;
-
+	put(name, text);
 	path_of(path, name);
-	for (c = path + strlen(root) + 1; (c = strchr(c, '/')); *c++ = '/') {
-		*c = 0;
-		mkdir(path, 0700);
-	}
-	file = fopen(path, "w");
-	assert_non_null(file);
-	fputs(text, file);
-	fclose(file);
 	assert_int_equal(chmod(path, mode), 0);
-}
-
-static int remove_one(const char *path, const struct stat *st, int flag,
-		      struct FTW *ftw)
-{
-	return remove(path);
 }
 
 static int setup(void **state)
 {
-	strcpy(root, "/tmp/ballast-doctor-XXXXXX");
 	host = (struct host_facts){ .socket = "/nonexistent" };
-	return mkdtemp(root) ? 0 : -1;
+	return make_root(state);
 }
 
 static int teardown(void **state)
 {
 	host_free(&host.memory);
-	return nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	return remove_root(state);
 }
 
 static void an_empty_host(void **state)
@@ -67,11 +45,11 @@ static void an_empty_host(void **state)
 
 static void the_hook(void **state)
 {
-	put(HOOK_PATH, 0644, "");
+	put_mode(HOOK_PATH, 0644, "");
 	look_at_host(root, &host);
 	assert_true(host.hook);
 	assert_false(host.hook_executable);
-	put(HOOK_PATH, 0755, "");
+	put_mode(HOOK_PATH, 0755, "");
 	look_at_host(root, &host);
 	assert_true(host.hook_executable);
 }
@@ -80,7 +58,7 @@ static void the_socket(void **state)
 {
 	char path[PATH_MAX];
 
-	put("/socket", 0620, "");
+	put_mode("/socket", 0620, "");
 	path_of(path, "/socket");
 	host.socket = path;
 	look_at_socket(&host);
@@ -91,17 +69,17 @@ static void the_socket(void **state)
 
 static void huge_page_settings(void **state)
 {
-	put("/sys/kernel/mm/transparent_hugepage/enabled", 0644,
+	put_mode("/sys/kernel/mm/transparent_hugepage/enabled", 0644,
 	    "always madvise [never]\n");
-	put("/sys/kernel/mm/transparent_hugepage/shmem_enabled", 0644,
+	put_mode("/sys/kernel/mm/transparent_hugepage/shmem_enabled", 0644,
 	    "always within_size [advise] never deny force\n");
 	look_at_host(root, &host);
 	assert_string_equal(host.thp, "never");
 	assert_string_equal(host.shmem_thp, "advise");
-	put("/sys/kernel/mm/transparent_hugepage/enabled", 0644, "always [madv");
+	put_mode("/sys/kernel/mm/transparent_hugepage/enabled", 0644, "always [madv");
 	look_at_host(root, &host);
 	assert_string_equal(host.thp, "");
-	put("/sys/kernel/mm/transparent_hugepage/enabled", 0644,
+	put_mode("/sys/kernel/mm/transparent_hugepage/enabled", 0644,
 	    "[a word that is a lot longer than any the kernel has]");
 	look_at_host(root, &host);
 	assert_int_equal(strlen(host.thp), sizeof(host.thp) - 1);
@@ -109,15 +87,15 @@ static void huge_page_settings(void **state)
 
 static void apparmor(void **state)
 {
-	put("/sys/module/apparmor/parameters/enabled", 0644, "Y\n");
-	put("/etc/apparmor.d/local/usr.sbin.libvirtd", 0644, "/opt/a PUx,\n");
-	put("/etc/apparmor.d/local/abstractions/libvirt-qemu", 0644,
+	put_mode("/sys/module/apparmor/parameters/enabled", 0644, "Y\n");
+	put_mode("/etc/apparmor.d/local/usr.sbin.libvirtd", 0644, "/opt/a PUx,\n");
+	put_mode("/etc/apparmor.d/local/abstractions/libvirt-qemu", 0644,
 	    "/opt/b rmix,\n");
 	look_at_host(root, &host);
 	assert_true(host.apparmor);
 	assert_non_null(strstr(host.apparmor_rules, "/opt/a PUx"));
 	assert_non_null(strstr(host.apparmor_rules, "/opt/b rmix"));
-	put("/sys/module/apparmor/parameters/enabled", 0644, "N\n");
+	put_mode("/sys/module/apparmor/parameters/enabled", 0644, "N\n");
 	look_at_host(root, &host);
 	assert_false(host.apparmor);
 }
@@ -154,11 +132,11 @@ static void the_patched_qemu(void **state)
 
 	path_of(path, "/qemu");
 	assert_int_equal(is_patched(path), UNKNOWN);
-	put("/qemu", 0755, "");
+	put_mode("/qemu", 0755, "");
 	assert_int_equal(is_patched(path), UNKNOWN);
-	put("/qemu", 0755, "\177ELF query-balloon x-query-balloo");
+	put_mode("/qemu", 0755, "\177ELF query-balloon x-query-balloo");
 	assert_int_equal(is_patched(path), NO);
-	put("/qemu", 0755, "\177ELF x-query-balloon");
+	put_mode("/qemu", 0755, "\177ELF x-query-balloon");
 	assert_int_equal(is_patched(path), YES);
 	assert_int_equal(is_patched(root), UNKNOWN);
 }

@@ -1,57 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include <ftw.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 
 #include <cmocka.h>
 
 #include "host.c"
-
-static char root[64];
+#include "test_root.h"
 
 static int few_files(void **state)
 {
 	const struct rlimit few = { 64, 64 };
 
 	return setrlimit(RLIMIT_NOFILE, &few);
-}
-
-static int make_root(void **state)
-{
-	strcpy(root, "/tmp/ballast-host-XXXXXX");
-	return mkdtemp(root) ? 0 : -1;
-}
-
-static int remove_one(const char *path, const struct stat *st, int flag,
-		      struct FTW *ftw)
-{
-	return remove(path);
-}
-
-static int remove_root(void **state)
-{
-	return nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
-
-/* A file below the root, with the folders on its way. */
-static void put(const char *name, const char *text)
-{
-	char path[PATH_MAX], *c;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "%s%s", root, name);
-	for (c = path + strlen(root) + 1; (c = strchr(c, '/')); *c++ = '/') {
-		*c = '\0';
-		mkdir(path, 0700);
-	}
-	file = fopen(path, "w");
-	assert_non_null(file);
-	fputs(text, file);
-	fclose(file);
 }
 
 static void put_meminfo(void)
