@@ -42,7 +42,7 @@ static struct tracked *job_guest(const struct job *job)
 {
 	struct tracked *t = by_uuid(job->uuid);
 
-	return t && t->generation == (uintptr_t)job->data ? t : NULL;
+	return t && t->generation == job->generation ? t : NULL;
 }
 
 static struct job *guest_job(struct tracked *t, enum job_kind kind,
@@ -50,7 +50,7 @@ static struct job *guest_job(struct tracked *t, enum job_kind kind,
 {
 	struct job *job = job_new(kind, t->guest.uuid, done);
 
-	job->data = (void *)(uintptr_t)t->generation;
+	job->generation = t->generation;
 	return job;
 }
 
@@ -229,9 +229,9 @@ static void look_call(struct job *job)
 static void look_done(struct job *job)
 {
 	struct look *l = job->data;
-	struct tracked *t = by_uuid(job->uuid);
+	struct tracked *t = job_guest(job);
 
-	if (t && t->generation == job->value && l->pid > 0) {
+	if (t && l->pid > 0) {
 		t->pid = l->pid;
 		t->files = l->files;
 		t->hugetlb = l->hugetlb;
@@ -269,7 +269,6 @@ static void look(struct tracked *t)
 	if (share)
 		t->asked_share = now_ms();
 	job = guest_job(t, JOB_CALL, look_done);
-	job->value = t->generation;
 	job->data = l;
 	job->call = look_call;
 	virt_submit(job);

@@ -26,6 +26,7 @@ enum job_kind {
 struct job {
 	enum job_kind kind;
 	char uuid[37];
+	uint64_t generation;		/* guests.c's */
 	uint64_t value;
 	char alias[64];			/* JOB_STATS: ask this balloon by QMP; "": don't */
 	void (*call)(struct job *job);	/* JOB_CALL, in the worker */
