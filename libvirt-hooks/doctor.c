@@ -22,6 +22,7 @@
 #include "client.h"
 #include "doctor.h"
 #include "json_add.h"
+#include "qmp.h"
 
 #define ANSWER_MS	3000
 
@@ -263,12 +264,8 @@ static void read_statistics(struct guest_facts *facts, virDomainPtr domain)
 
 static void ask_qemu(struct inquiry *inquiry, virDomainPtr domain)
 {
-	char command[256];
-
-	snprintf(command, sizeof(command), "{\"execute\": \"qom-get\", \"arguments\": "
-		 "{\"path\": \"/machine/peripheral/%s\", \"property\": "
-		 "\"guest-stats\"}}", inquiry->facts.info.balloon_alias);
-	if (virDomainQemuMonitorCommand(domain, command, &inquiry->guest_stats, 0))
+	if (qmp_guest_stats(domain, inquiry->facts.info.balloon_alias,
+			    &inquiry->guest_stats))
 		virt_error(&inquiry->facts.error);
 	/* A stock QEMU does not know it. */
 	virDomainQemuMonitorCommand(domain, "{\"execute\": \"x-query-balloon\"}",

@@ -11,10 +11,10 @@
 #include <unistd.h>
 
 #include <json-c/json.h>
-#include <libvirt/libvirt-qemu.h>
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
 
+#include "qmp.h"
 #include "virt.h"
 
 #define WORKERS_WORKING	4	/* that don't hang */
@@ -221,7 +221,6 @@ static void job_connect(struct job *job)
 	return;
 
 out_close:
-	job->result = -1;
 	close_main(connection);
 }
 
@@ -271,13 +270,10 @@ static void stats_extra(struct job *job, virDomainPtr domain)
 {
 	struct json_object *reply, *stats;
 	uint64_t value, size;
-	char command[256], *text;
 	unsigned int i;
+	char *text;
 
-	snprintf(command, sizeof(command), "{\"execute\": \"qom-get\", \"arguments\": "
-		 "{\"path\": \"/machine/peripheral/%s\", "
-		 "\"property\": \"guest-stats\"}}", job->alias);
-	if (virDomainQemuMonitorCommand(domain, command, &text, 0) < 0)
+	if (qmp_guest_stats(domain, job->alias, &text))
 		return;
 	reply = json_tokener_parse(text);
 	free(text);
