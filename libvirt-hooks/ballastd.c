@@ -176,11 +176,6 @@ static void on_tick(int timer, void *data)
 	tell_systemd();
 }
 
-static void client_gone(struct client *client)
-{
-	rooms_client_gone(client);
-}
-
 /* Blocked in all threads, which inherit that. */
 static int catch_signals(struct error *error)
 {
@@ -207,7 +202,7 @@ static int start(struct error *error)
 	if (virt_init(d.config.uri, guests_callbacks(), error) ||
 	    catch_signals(error) ||
 	    control_start(d.config.socket, d.config.socket_group, command_run,
-			  client_gone, error))
+			  rooms_client_gone, error))
 		return -1;
 	state_load();
 	if ((strcmp(d.config.metrics, "none") &&
@@ -307,9 +302,8 @@ int main(int argc, char **argv)
 		log_line(LOG_ERR, "%s", error.text);
 		return 1;
 	}
-	if (check) {
+	if (check)
 		return say_checked();
-	}
 	if (start(&error)) {
 		log_line(LOG_ERR, "%s", error.text);
 		control_stop();

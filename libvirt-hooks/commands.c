@@ -410,7 +410,6 @@ static void run_stopped(struct client *client, struct json_object *request)
 
 	if (name)
 		rooms_stopped(name);
-	pass_soon();
 	control_reply(client, control_ok());
 }
 

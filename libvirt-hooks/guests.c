@@ -385,7 +385,6 @@ static void on_event(const char *uuid, enum virt_event event, uint64_t value)
 			break;
 		rooms_stopped(t->guest.name);
 		guest_drop(t);
-		pass_soon();
 		break;
 	case VIRT_BALLOON:
 		if (!t)

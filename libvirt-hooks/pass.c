@@ -145,11 +145,6 @@ static unsigned int fill_guests(struct guest *guests)
 
 /* --- what follows from the decision */
 
-static const char *would(void)
-{
-	return dry_run() ? "dry run: " : "";
-}
-
 static void apply_one(struct tracked *t, const struct guest_decision *decision)
 {
 	char size[SIZE_TEXT];
@@ -172,8 +167,8 @@ static void apply_one(struct tracked *t, const struct guest_decision *decision)
 	/* Nobody is left to look what becomes of it. */
 	if (d.stopping && !d.releasing)
 		return;
-	log_line(LOG_NOTICE, "%s%s: to %s: %s", would(), t->guest.name,
-		 size_text(decision->target, size), decision->why);
+	log_line(LOG_NOTICE, "%s%s: to %s: %s", dry_run() ? "dry run: " : "",
+		 t->guest.name, size_text(decision->target, size), decision->why);
 	if (!dry_run())
 		guest_order(t, decision->target);
 }
@@ -372,14 +367,19 @@ static void set_soon(int ms)
 	soon = true;
 }
 
+static void clear_soon(void)
+{
+	soon = false;
+	virEventUpdateTimeout(soon_timer, -1);
+}
+
 static void pass_end(void)
 {
 	uint64_t before = begun ? cpu_begun : cpu_us();
 
 	begun = 0;
 	virEventUpdateTimeout(end_timer, -1);
-	soon = false;
-	virEventUpdateTimeout(soon_timer, -1);
+	clear_soon();
 	decide();
 	if (rooms_count())
 		set_soon(4 * SOON_MS);
@@ -445,9 +445,9 @@ static void on_end(int timer, void *data)
 /* With what the guests have told last. */
 static void on_soon(int timer, void *data)
 {
-	soon = false;
-	virEventUpdateTimeout(soon_timer, -1);
-	if (!begun)
+	if (begun)
+		clear_soon();
+	else
 		pass_end();
 }
 

@@ -1047,9 +1047,6 @@ static void serve_room(struct pass *p, unsigned int index)
 	struct room_decision *r = &p->d->rooms[index];
 	unsigned int i;
 
-	memset(r, 0, sizeof(*r));
-	if (room->pool != p->index)
-		return;
 	r->missing = room->held ? 0 : less(room->size, room_avail(p, index));
 	r->ready = !r->missing;
 	if (r->ready) {

@@ -128,12 +128,6 @@ static struct wait *wait_new(const char *name)
 	return w;
 }
 
-/* What is not to be looked at: memory of a room is being made huge pages of. */
-static bool left_out(const struct wait *w)
-{
-	return w->growing;
-}
-
 /*
  * What a guest has that was started counts as its own, not as room for it; and
  * what it has had and given away by now is not room for it again.
@@ -155,8 +149,9 @@ unsigned int rooms_fill(struct room *rooms, unsigned int most)
 	unsigned int n = 0;
 
 	drop_old();
+	/* Not those whose memory is being made huge pages of. */
 	for (w = waits; w && n < most; w = w->next) {
-		if (left_out(w))
+		if (w->growing)
 			continue;
 		rooms[n] = w->room;
 		rooms[n++].size = still_room(w);
@@ -426,26 +421,6 @@ static void give_back(void)
 
 /* --- decided */
 
-/*
- * That nobody can give enough is final if all have been looked at: those that have
- * just been found, or have just started, can't give anything yet.
- */
-static bool all_judged(unsigned int pool)
-{
-	struct tracked *t;
-
-	if (!d.listed || !d.connected)
-		return false;
-	for (t = d.guests; t; t = t->next)
-		if (!t->known || (t->guest.pool == pool &&
-				  (!t->decision.memory.when ||
-				   t->decision.state == GUEST_NO_STATS ||
-				   t->decision.state == GUEST_STARTING)))
-			return false;
-	return true;
-}
-
-/* Of a budget nothing is known to be left before all who run are known. */
 static bool all_known(void)
 {
 	struct tracked *t;
@@ -456,6 +431,26 @@ static bool all_known(void)
 	return d.listed;
 }
 
+/*
+ * That nobody can give enough is final if all have been looked at: those that have
+ * just been found, or have just started, can't give anything yet.
+ */
+static bool all_judged(unsigned int pool)
+{
+	struct tracked *t;
+
+	if (!all_known() || !d.connected)
+		return false;
+	for (t = d.guests; t; t = t->next)
+		if (t->guest.pool == pool &&
+		    (!t->decision.memory.when ||
+		     t->decision.state == GUEST_NO_STATS ||
+		     t->decision.state == GUEST_STARTING))
+			return false;
+	return true;
+}
+
+/* Of a budget nothing is known to be left before all who run are known. */
 static bool is_ready(const struct wait *w)
 {
 	return w->last.ready && (w->room.pool || all_known() ||
@@ -497,7 +492,7 @@ void rooms_decided(const struct room_decision *decisions, unsigned int n)
 	unsigned int i = 0;
 
 	for (w = waits; w && i < n; w = w->next)
-		if (!left_out(w))
+		if (!w->growing)
 			w->last = decisions[i++];
 	for (w = waits; w; w = next) {
 		next = w->next;

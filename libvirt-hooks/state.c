@@ -2,7 +2,8 @@
 /*
  * What an operator has said, kept beside the socket while the host is up, so that
  * it holds when ballastd is restarted or dies: who is paused, whose target somebody
- * else has set, what was ordered last and may be on its way, whether everything is being released; and which huge pages were made.
+ * else has set, whether everything is being released; and what ballastd has done
+ * that is not over: the last orders, and which huge pages were made.
  */
 #include <errno.h>
 #include <stdio.h>
