@@ -17,8 +17,8 @@ export STUB_GUESTS=200 STUB_ORDERS=$RUN/orders BALLAST_SOCKET=$RUN/socket
 
 ctl() { "$HOST_TOOLS/ballastctl" --socket "$RUN/socket" "$@"; }
 
-# begin NAME=VALUE...: ballastd with this host, which is short of memory, so that each
-# pass takes some of everybody.
+# begin NAME=VALUE...: ballastd with a budget that is short, whatever this host has, so
+# that each pass takes some of everybody.
 begin()
 {
 	rm -f "$RUN/socket.state"
@@ -29,7 +29,8 @@ begin()
 		deadline = 1s
 		socket = $RUN/socket
 		[host]
-		reserve = 95%
+		budget = 900G
+		reserve = 30%
 		[guests]
 		hold = 0
 	END
