@@ -79,7 +79,7 @@ skip_all()
 # include COMMAND...: a program that speaks TAP itself: its lines are ours.
 include()
 {
-	local line rc=0 n=0 out
+	local line rc=0 n=0 out last=
 
 	out=$("$@" 2>&1 </dev/null) || rc=$?
 	while IFS= read -r line; do
@@ -87,11 +87,13 @@ include()
 		"ok "*)	n=$((n + 1)); result 0 "${line#ok * - }" ;;
 		"not ok "*) n=$((n + 1)); result 1 "${line#not ok * - }" ;;
 		"1.."*)	;;
-		*)	comment "${line#\# }" ;;
+		*)	last=${line#\# }; comment "$last" ;;
 		esac
 	done <<< "$out"
-	[ "$rc $((n > 0))" = "0 1" ] ||
-		{ result 1 "$1 ends well"; comment "status $rc, $n tests"; }
+	[ "$rc $((n > 0))" = "0 1" ] || {
+		result 1 "$1 ends well"
+		comment "status $rc, $n tests; said last: $last"
+	}
 }
 
 done_testing()
