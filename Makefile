@@ -9,7 +9,7 @@ SHELL := /bin/bash
 # Never hand our own flags to the kernel's and QEMU's makes.
 unexport MAKEFLAGS MFLAGS
 
-.PHONY: help demo bench bench-quick check check-host check-qemu check-drivers \
+.PHONY: help demo bench bench-quick report check check-host check-qemu check-drivers \
 	check-cooperation check-libvirt check-packages check-guest torture setup \
 	kernel kernel-debug qemu qemu-fuzz drivers libvirt guest packages \
 	kernel-package lint clean distclean
@@ -24,6 +24,10 @@ bench: setup kernel qemu drivers guest	## compaction and the balloon together, s
 	@scripts/room.sh tests/bench.sh
 bench-quick: setup kernel qemu drivers guest	## the same with one way to fragment memory
 	@BENCH_QUICK=1 scripts/room.sh tests/bench.sh
+
+report:		## docs/PERFORMANCE.md and its plots, from what make bench has written
+	@scripts/setup.sh report
+	@scripts/report.sh
 
 check: setup kernel kernel-debug qemu qemu-fuzz drivers libvirt guest	## all tests, one summary, one verdict
 	@BALLAST_SHORT=1 scripts/check.sh host qemu drivers cooperation libvirt guest

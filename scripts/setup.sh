@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# setup.sh [packages]: install what is missing of scripts/packages, including what
-# only Debian packages need if asked. Says what it is going to do, does nothing (and
+# setup.sh [packages | report]: install what is missing of scripts/packages, including
+# what only that target of make needs. Says what it is going to do, does nothing (and
 # needs neither root nor a network) if nothing is missing.
 
 . "$(dirname "$0")/lib.sh"
@@ -69,8 +69,8 @@ while read -r name suite min; do
 	qemu[0-9]*:*)
 		[ "${name%%:*}" = "qemu$QEMU_BASE" ] || continue
 		name=${name#*:} ;;
-	packages:*)
-		[ "${1:-}" = packages ] || continue
+	packages:* | report:*)
+		[ "${1:-}" = "${name%%:*}" ] || continue
 		name=${name#*:} ;;
 	esac
 	installed "$name" "$min" && continue
