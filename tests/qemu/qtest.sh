@@ -81,11 +81,11 @@ qtest_end()
 }
 trap qtest_end EXIT
 
-# Have 16 huge pages more while the script runs. Without root, or memory, the
+# Have 18 huge pages more while the script runs. Without root, or memory, the
 # tests that need them say that they are skipped.
 qtest_hugepages()
 {
 	[ -w /proc/sys/vm/nr_hugepages ] || return 0
 	mkdir -p "$BUILD/libvirt-cache"
-	hugepages_reserve 16 || comment "16 huge pages are not to be had"
+	hugepages_reserve 18 || comment "18 huge pages are not to be had"
 }
