@@ -113,21 +113,11 @@ static bool orders_open(void)
 	return false;
 }
 
-/* An order to give that is still obeyed would go on squeezing the guest. */
-static void halt_orders(void)
-{
-	struct tracked *t;
-
-	for (t = d.guests; t; t = t->next)
-		if (t->known && !t->guest.paused && !t->guest.memory.override &&
-		    t->guest.memory.target &&
-		    t->guest.memory.target < t->guest.actual)
-			guest_order(t, t->guest.actual);
-}
-
 /* What is being released is not kept in the state: it ends with this ballastd. */
 static void stop(void)
 {
+	struct tracked *t;
+
 	if (d.stopping)
 		return;
 	d.stopping = true;
@@ -138,7 +128,8 @@ static void stop(void)
 		return;
 	d.releasing = d.config.release_at_stop && d.connected;
 	if (!d.releasing) {
-		halt_orders();
+		for (t = d.guests; t; t = t->next)
+			guest_halt(t);
 		return;
 	}
 	log_line(LOG_NOTICE, "all guests get their memory back");

@@ -325,6 +325,8 @@ static void pause_one(struct tracked *t)
 {
 	if (!t->guest.paused)
 		log_line(LOG_NOTICE, "%s: paused by ballastctl", t->guest.name);
+	if (!dry_run())
+		guest_halt(t);
 	t->guest.paused = true;
 }
 

@@ -72,6 +72,7 @@ void guest_read_xml(struct tracked *t);
 void guests_read_xml(void);
 void guest_ask(struct tracked *t);
 void guest_order(struct tracked *t, uint64_t kib);
+void guest_halt(struct tracked *t);
 
 /* pass.c */
 void pass_begin(void);

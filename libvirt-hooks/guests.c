@@ -367,6 +367,14 @@ void guest_order(struct tracked *t, uint64_t kib)
 		order_submit(t, kib);
 }
 
+/* An order to give that is still obeyed would go on squeezing the guest. */
+void guest_halt(struct tracked *t)
+{
+	if (t->known && !t->guest.paused && !t->guest.memory.override &&
+	    t->guest.memory.target && t->guest.memory.target < t->guest.actual)
+		guest_order(t, t->guest.actual);
+}
+
 /* --- which there are */
 
 static void on_event(const char *uuid, enum virt_event event, uint64_t value)

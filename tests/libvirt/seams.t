@@ -466,6 +466,14 @@ case_ask()
 		$((passes + 1))
 }
 
+# giving [GUEST]: which was told last to give more than its balloon gives in a while.
+giving()
+{
+	awk -v guest="${1:-}" '{ to[$1] = $2 }
+		END { for (g in to) if ((guest == "" || g == guest) &&
+			to[g] < 3500000) print g, to[g] }' "$STUB_ORDERS"
+}
+
 case_stop()
 {
 	conf '[host]' 'budget = 12G' 'reserve = 30%' '[guests]' 'hold = 1s' \
@@ -474,10 +482,12 @@ case_stop()
 	begin
 	ok "guests are told to give memory" until_true 30 ordered 0
 	ballastd_passes 3
+	isnt "more than they give at once" "$(giving 0)" ""
+	ok "one is paused" ctl pause guest0
+	ok "it is told to keep what it has" until_true 10 eval '[ -z "$(giving 0)" ]'
+	isnt "and the others are not" "$(giving)" ""
 	ballastd_stop
-	is "at the end they are told to keep what they have" "$(awk '{ to[$1] = $2 }
-		END { for (g in to) if (to[g] < 3500000) print g, to[g] }' \
-		"$STUB_ORDERS")" ""
+	is "at the end all are" "$(giving)" ""
 }
 
 # A balloon that obeys an order of the ballastd before late is nobody else's.
