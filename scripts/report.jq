@@ -14,7 +14,8 @@ def median: sort | length as $n | if $n % 2 == 1 then .[($n - 1) / 2]
 def short: if . == null then "-" elif fabs >= 1000 then round
 	elif fabs >= 100 then . * 10 | round / 10
 	elif fabs >= 1 then . * 100 | round / 100
-	elif fabs >= 0.01 then . * 1000 | round / 1000 else . end | tostring;
+	elif fabs >= 0.01 then . * 1000 | round / 1000
+	else . * 1e6 | round / 1e6 end | tostring;
 def words: gsub("_"; " ");
 def line: "| " + join(" | ") + " |";
 def table($head): ($head | line), ($head | map("---") | line), (.[] | line);
@@ -47,8 +48,8 @@ def figure($f): [.runs[] | select(.name == $f.name)] |
 	(if $f.plot then "![\($f.name | words)](performance/\($f.name).svg)", ""
 	else empty end) end;
 
-def verdict: if .ok == null then (if .goal == "" or .goal == "-" then "" else
-		"not run" end) elif .ok then "met" else "**missed**" end;
+def verdict: if .ok == null then (if .goal == "-" then "" else "not run" end)
+	elif .ok then "met" elif .goal == "-" then "**failed**" else "**missed**" end;
 def rows: ["stock", "by_hand", "modules", "all", "reference"] as $c |
 	map(. as $row | [.name | words] + ($c | map($row[.] | short)) +
 		[.unit, .goal, verdict]) |
@@ -56,7 +57,10 @@ def rows: ["stock", "by_hand", "modules", "all", "reference"] as $c |
 
 # What is the better side of a row: its goal says so.
 def side: if .goal | test("^(<|0)") then -1 elif .goal | test("^>") then 1 else 0 end;
-# Where stock, or what a row is compared with, is better by more than a twentieth.
+# Where a goal is missed; and where stock, or what a row is compared with, is better
+# by more than a twentieth.
+def missed: .rows[] | select(.ok == false) | "- \(.name | words): " +
+	if .goal == "-" then "failed: \(.note)." else "the goal, \(.goal), is missed." end;
 def losses: .rows[] | . as $row | side as $side | select($side != 0) |
 	("stock", "by_hand", "reference") as $other | ("modules", "all") as $ours |
 	select($row[$other] != null and $row[$ours] != null) |
@@ -70,10 +74,10 @@ if $plot != "" then [.runs[] | select(.name == $plot)] | plot_data else
 "<!-- Made by \"make report\" of build/out/bench.json: do not edit. -->",
 "# Performance",
 "",
-"What `make bench` measured in one run of \(.seconds / 60 | round) minutes, stock and",
+"What `make bench\(if .environment.quick then "-quick" else "" end)` measured in one run of \(.seconds / 60 | round) minutes, stock and",
 "Ballast side by side. `make bench` repeats all of it, `tests/bench.sh CASE` a part.",
 "",
-([.environment | paths(scalars) as $p | [($p | join(" ") | words),
+([.environment | paths(type != "object") as $p | [($p | join(" ") | words),
 	(getpath($p) | tostring)]] | table(["", ""])),
 "",
 "What the columns are is in [README.md](../README.md#try-it); what else stands there",
@@ -86,9 +90,9 @@ if $plot != "" then [.runs[] | select(.name == $plot)] | plot_data else
 "  not depend on that. Times do: compare columns of one row, not rows with what others",
 "  have published.",
 "- The machine was not idle for us alone, and has few cores: a time may be off by a",
-"  fifth. That is why each is given with the least and the greatest.",
+"  fifth. Where there was more than one run, the least and the greatest are given.",
 "- Workloads are made up for one question each. None of them is yours.",
-"- One kernel, one version of QEMU, one size of page on the host.",
+"- One host, one version of each kernel and of QEMU.",
 "",
 "## All goals",
 "",
@@ -98,8 +102,8 @@ if $plot != "" then [.runs[] | select(.name == $plot)] | plot_data else
 "",
 "## Where Ballast loses",
 "",
-([.rows[] | select(.ok == false) | "- \(.name | words): the goal, \(.goal), is missed." ] +
-	[losses] | if length == 0 then "In none of the rows above." else .[] end),
+([missed, losses] | if length == 0 then "In none of the rows that have a goal."
+	else .[] end),
 "",
 (.cases[] | . as $case |
 	"## \(.title)", "", .text, "", "    tests/bench.sh \(.name)", "",

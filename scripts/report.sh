@@ -1,14 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# report.sh [JSON]: docs/PERFORMANCE.md and its plots from what the benchmark has
-# written, build/out/bench.json. Nothing is measured here.
+# report.sh [JSON [FOLDER]]: PERFORMANCE.md and its plots in docs/ from what the
+# benchmark has written, build/out/bench.json. Nothing is measured here.
 
 . "$(dirname "$0")/lib.sh"
 
 json=${1:-$OUT/bench.json}
-plots=$TOP/docs/performance
-page=$TOP/docs/PERFORMANCE.md
+to=${2:-$TOP/docs}
 
 [ -r "$json" ] || die "no results: ${json#"$TOP"/} is not there; run 'make bench'"
 jq -e '.environment and (.cases | length > 0)' "$json" >/dev/null 2>&1 ||
@@ -22,7 +21,7 @@ report() { jq -r --arg plot "$1" -f "$TOP/scripts/report.jq" "$json"; }
 draw()
 {
 	report "$1" >"$work/data"
-	gnuplot <<-END >"$work/$1.svg" || die "gnuplot fails on $1"
+	gnuplot <<-END >"$work/svg" || die "gnuplot fails on $1"
 		set terminal svg size 800,360 font "sans,11" background "white"
 		set style data histogram
 		set style histogram errorbars gap 1 lw 1
@@ -38,17 +37,20 @@ draw()
 			using i:i+1:i+2:xtic(1) title columnheader(i)
 	END
 	sed '1a <!-- SPDX-License-Identifier: GPL-2.0-or-later -->' \
-		"$work/$1.svg" >"$plots/$1.svg"
+		"$work/svg" >"$work/performance/$1.svg"
 }
 
-mkdir -p "$plots"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-rm -f "$plots"/*.svg
+mkdir "$work/performance"
+jq -r '(.runs | map(.name) | unique) as $have | .cases[].figures[] |
+	select(.plot and ([.name] - $have == [])) | [.name, .unit] | @tsv' \
+	"$json" >"$work/plots"
 while IFS=$'\t' read -r figure unit; do
 	draw "$figure" "$unit"
-done < <(jq -r '(.runs | map(.name) | unique) as $have | .cases[].figures[] |
-	select(.plot and ([.name] - $have == [])) | [.name, .unit] | @tsv' "$json")
-report '' >"$work/page"
-mv "$work/page" "$page"
-say "in docs/PERFORMANCE.md and docs/performance/"
+done <"$work/plots"
+report '' >"$work/PERFORMANCE.md"
+
+rm -rf "$to/performance"
+mv "$work/performance" "$work/PERFORMANCE.md" "$to/"
+say "in ${to#"$TOP"/}/PERFORMANCE.md and ${to#"$TOP"/}/performance/"

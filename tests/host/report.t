@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# report.jq: what becomes of the benchmark's figures on the page. Plots are for eyes.
+# report.sh: what becomes of the benchmark's figures on the page. How plots look is
+# for eyes.
 
 . "$(dirname "$0")/../../scripts/lib.sh"
 . "$TOP/tests/lib/tap.sh"
@@ -27,7 +28,8 @@ runs()
 	runs moves all random_4 0.00049
 } >"$run/runs"
 jq -n --slurpfile runs "$run/runs" '{
-	seconds: 600, accelerator: "tcg", $runs, environment: {cpu: "a CPU", qemu: {stock: "10.0"}},
+	seconds: 600, accelerator: "tcg", $runs, environment: {cpu: "a CPU", quick: false,
+		qemu: {stock: "10.0"}},
 	cases: [{name: "shrink", title: "Shrinking", text: "A guest shrinks.", figures: [
 		{name: "seconds", unit: "s", text: "How long", plot: true},
 		{name: "never", unit: "s", text: "Not run", plot: true},
@@ -37,7 +39,9 @@ jq -n --slurpfile runs "$run/runs" '{
 			stock: 1, all: 1.2},
 		{name: "fewer", unit: "%", goal: ">= 95", ok: true,
 			stock: 99, modules: 90, all: 98},
-		{name: "no_goal", unit: "s", goal: "", ok: null, stock: 1, all: 9},
+		{name: "no_goal", unit: "s", goal: "-", ok: null, stock: 1, all: 9},
+		{name: "broken", unit: "s", goal: "-", ok: false, note: "it burned",
+			stock: 1},
 		{name: "not_run", unit: "s", goal: ">= 1", ok: null}]}' >"$run/json"
 
 page() { jq -r --arg plot "$1" -f "$TOP/scripts/report.jq" "$run/json"; }
@@ -47,6 +51,7 @@ silent() { is "$1" "$(grep -c -- "$2" "$run/page")" 0; }
 
 says "the environment" '| cpu | a CPU |'
 says "also what has parts" '| qemu stock | 10.0 |'
+says "and what is false" '| quick | false |'
 says "the case's title" '## Shrinking'
 says "how to repeat it" '    tests/bench.sh shrink'
 says "columns in their order" '|  | stock | all |'
@@ -58,7 +63,10 @@ silent "none where it is not wanted" 'performance/moves'
 silent "nor a figure that nobody has" 'Not run'
 says "a goal that is missed" '| slower | 1 | - | - | 1.2 | - | ratio | <= 1 | **missed** |'
 says "one that is met" '| fewer | 99 | - | 90 | 98 | - | % | >= 95 | met |'
-says "a row without one" '| no goal | 1 | - | - | 9 | - | s |  |  |'
+says "a row without one" '| no goal | 1 | - | - | 9 | - | s | - |  |'
+says "and one of these where something went wrong" \
+	'| broken | 1 | - | - | - | - | s | - | **failed** |'
+says "and what" '- broken: failed: it burned.'
 says "a row that did not run" '| not run | - | - | - | - | - | s | >= 1 | not run |'
 says "it loses where more is worse" '- slower: all 1.2, stock 1 ratio.'
 says "and where less is" '- fewer: modules 90, stock 99 %.'
@@ -69,6 +77,17 @@ is "data of a plot" "$(page seconds)" '"setting" "stock" "stock" "stock" "all" "
 "regular 2" 1234.5 1234.5 1234.5 ? ? ?'
 
 echo '{}' >"$run/bad"
+if command -v gnuplot >/dev/null; then
+	mkdir "$run/docs"
+	ok "page and plots are made" "$TOP/scripts/report.sh" "$run/json" "$run/docs"
+	is "of what is to be drawn, and was run" "$(ls "$run/docs/performance")" \
+		seconds.svg
+	ok "a drawing" grep -q '</svg>' "$run/docs/performance/seconds.svg"
+	is "the page is the same" "$(diff "$run/page" "$run/docs/PERFORMANCE.md")" ""
+else
+	skip "page and plots are made" "no gnuplot: run make report"
+fi
+
 is "what is no result is refused" "$("$TOP/scripts/report.sh" "$run/bad" 2>&1)" \
 	"ballast: not what the benchmark writes: $run/bad; run 'make bench'"
 done_testing
