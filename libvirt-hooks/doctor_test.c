@@ -70,9 +70,9 @@ static void the_socket(void **state)
 static void huge_page_settings(void **state)
 {
 	put_mode("/sys/kernel/mm/transparent_hugepage/enabled", 0644,
-	    "always madvise [never]\n");
+		 "always madvise [never]\n");
 	put_mode("/sys/kernel/mm/transparent_hugepage/shmem_enabled", 0644,
-	    "always within_size [advise] never deny force\n");
+		 "always within_size [advise] never deny force\n");
 	look_at_host(root, &host);
 	assert_string_equal(host.thp, "never");
 	assert_string_equal(host.shmem_thp, "advise");
@@ -80,7 +80,7 @@ static void huge_page_settings(void **state)
 	look_at_host(root, &host);
 	assert_string_equal(host.thp, "");
 	put_mode("/sys/kernel/mm/transparent_hugepage/enabled", 0644,
-	    "[a word that is a lot longer than any the kernel has]");
+		 "[a word that is a lot longer than any the kernel has]");
 	look_at_host(root, &host);
 	assert_int_equal(strlen(host.thp), sizeof(host.thp) - 1);
 }
@@ -90,7 +90,7 @@ static void apparmor(void **state)
 	put_mode("/sys/module/apparmor/parameters/enabled", 0644, "Y\n");
 	put_mode("/etc/apparmor.d/local/usr.sbin.libvirtd", 0644, "/opt/a PUx,\n");
 	put_mode("/etc/apparmor.d/local/abstractions/libvirt-qemu", 0644,
-	    "/opt/b rmix,\n");
+		 "/opt/b rmix,\n");
 	look_at_host(root, &host);
 	assert_true(host.apparmor);
 	assert_non_null(strstr(host.apparmor_rules, "/opt/a PUx"));
