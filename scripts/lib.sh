@@ -141,6 +141,22 @@ src_dir=$CACHE/sources
 
 debian() { . /etc/os-release && echo "${VERSION_ID:-0}"; }
 
+# apt_configured TYPE: "address suite" of what apt is configured to use.
+# shellcheck disable=SC2016 # they are apt's
+apt_configured()
+{
+	apt-get indextargets --format '$(REPO_URI) $(RELEASE)' \
+		"Identifier: $1" | sort -u
+}
+
+# The mirror that the machine itself uses for Debian; empty if apt knows none.
+debian_mirror()
+{
+	apt_configured Packages | awk '
+		$2 ~ /^(bookworm|trixie|stable|oldstable)$/ {
+			sub(/\/$/, "", $1); print $1; exit }'
+}
+
 stock_release() { cut -d ' ' -f 1 "$src_dir/stock" 2>/dev/null || true; }
 stock_version() { cut -d ' ' -f 2 "$src_dir/stock" 2>/dev/null || true; }
 

@@ -30,22 +30,9 @@ installed()
 		dpkg --compare-versions "${have[$1]}" ge "$2"; }
 }
 
-# configured TYPE: "address suite" of what apt is configured to use.
-# shellcheck disable=SC2016
-configured()
-{
-	apt-get indextargets --format '$(REPO_URI) $(RELEASE)' \
-		"Identifier: $1" | sort -u
-}
-has_suite() { configured "$1" | grep -q " $2\$"; }
+has_suite() { apt_configured "$1" | grep -q " $2\$"; }
 
-# The mirror that the machine itself uses, and the key it trusts there: apt
-# refuses two keys for one address.
-mirror()
-{
-	configured Packages | awk -v c="$code" '$2 == c || $2 == "stable" ||
-		$2 == "oldstable" { sub(/\/$/, "", $1); print $1; exit }'
-}
+# The key that the machine trusts at its mirror: apt refuses two keys for one address.
 signed_by()
 {
 	local file key
@@ -95,7 +82,7 @@ need_space / 2
 apt() { DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 "$@"; }
 
 # Without indices apt does not tell what it is configured for.
-[ -n "$(mirror)" ] || step "apt update" apt update
+[ -n "$(debian_mirror)" ] || step "apt update" apt update
 for w in "${suites[@]}"; do
 	read -r type suite only <<<"$w"
 	[ "$type" = deb ] && kind=Packages || kind=Sources
@@ -113,7 +100,7 @@ for w in "${wanted[@]}"; do
 done
 
 if [ ${#wanted[@]} -gt 0 ]; then
-	uri=$(mirror)
+	uri=$(debian_mirror)
 	[ -n "$uri" ] ||
 		die "no mirror: apt knows no $code suite; add one to /etc/apt/sources.list"
 	key=$(signed_by)

@@ -32,23 +32,13 @@ root_suite()
 	esac
 }
 
-# The mirror that the machine itself uses for Debian.
-root_mirror()
-{
-	# shellcheck disable=SC2016
-	apt-get indextargets --format '$(REPO_URI) $(RELEASE)' \
-		'Identifier: Packages' | awk '
-		$2 ~ /^(bookworm|trixie|stable|oldstable)$/ {
-			sub(/\/$/, "", $1); print $1; exit }'
-}
-
 # Debian 12 has Linux 6.12 in its security suite.
 root_make()
 {
 	local suite mirror sources
 
 	suite=$(root_suite "$1")
-	mirror=$(root_mirror)
+	mirror=$(debian_mirror)
 	[ -n "$mirror" ] || die "no mirror: apt knows no suite of Debian's; run make setup"
 	sources="deb $mirror $suite main"
 	[ "$1" != 12 ] || sources+=$'\n'"deb ${mirror%/debian}/debian-security $suite-security main"
