@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# build.sh: the Debian packages, into build/out/packages (or PACKAGES_OUT), and an
-# index of them, so that apt can install from there. See README.md.
+# build.sh: the Debian packages, into build/out/packages (or PACKAGES_OUT), where
+# they take the place of those of another build. See README.md.
 
 . "$(dirname "$0")/../scripts/lib.sh"
 . "$TOP/packaging/version.sh"
@@ -79,26 +79,17 @@ build()
 	dpkg-buildpackage -b -us -uc
 }
 
-# The repository is the folder: deb [trusted=yes] file:/.../build/out/packages ./
 publish()
 {
 	mkdir -p "$to"
 	rm -f "$to"/ballast-*.deb "$to"/ballast_*
 	mv "$work"/ballast-*.deb "$work"/ballast_*.{changes,buildinfo} "$to/"
-	cd "$to"
-	dpkg-scanpackages -m . 2>/dev/null >Packages
-	cat >Release <<-END
-		Origin: Ballast
-		Suite: local
-		Date: $(date -u -R -d "@$SOURCE_DATE_EPOCH")
-		SHA256:
-		 $(sha256sum Packages | cut -d ' ' -f 1) $(stat -c %s Packages) Packages
-	END
+	"$TOP/packaging/index.sh" "$to"
 }
 
 "$TOP/qemu-patches/build.sh" package
 step "lay out the packages' sources" unpack
 step "build Debian packages of $VERSION" build "$(qemu_dsc)"
-step "index them" publish
+step "index the packages" publish
 say "in ${to#"$TOP"/}:"
 (cd "$to" && ls ./*.deb)

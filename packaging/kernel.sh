@@ -61,6 +61,7 @@ package()
 	# That of libc's headers would replace Debian's for no gain.
 	mv "$linux"/linux-{image,headers}-*-ballast-amd64_*.deb "$to/"
 	rm -f "$linux"/*.deb "$linux"/linux-upstream_*
+	"$TOP/packaging/index.sh" "$to"
 	echo "$want" >"$obj/.ballast-built"
 }
 

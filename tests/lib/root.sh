@@ -119,7 +119,7 @@ in_apt()
 root_repository()
 {
 	rm -f "$ROOT"/repository/*
-	cp "$1"/ballast-*.deb "$1"/Packages "$1"/Release "$ROOT/repository/"
+	cp "$1"/*.deb "$1"/Packages "$1"/Release "$ROOT/repository/"
 	echo 'deb [trusted=yes] file:/repository ./' \
 		>"$ROOT/etc/apt/sources.list.d/ballast.list"
 	in_apt -o Dir::Etc::sourcelist=sources.list.d/ballast.list \
