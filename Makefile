@@ -9,8 +9,8 @@ SHELL := /bin/bash
 # Never hand our own flags to the kernel's and QEMU's makes.
 unexport MAKEFLAGS MFLAGS
 
-.PHONY: help demo bench bench-quick report check check-host check-qemu check-drivers \
-	check-cooperation check-libvirt check-packages check-guest torture setup \
+.PHONY: help demo bench bench-quick bench-goals report check check-host check-qemu \
+	check-drivers check-cooperation check-libvirt check-packages check-guest torture setup \
 	kernel kernel-debug qemu qemu-fuzz drivers libvirt guest packages \
 	kernel-package lint clean distclean
 
@@ -20,10 +20,12 @@ help:		## this list
 demo: setup kernel qemu drivers guest	## the main job on real parts, stock and Ballast side by side
 	@scripts/room.sh tests/demo.sh
 
-bench: setup kernel qemu drivers guest	## compaction and the balloon together, stock and Ballast side by side
+bench: setup kernel qemu drivers guest	## what a balloon costs and gives, stock and Ballast side by side
 	@scripts/room.sh tests/bench.sh
-bench-quick: setup kernel qemu drivers guest	## the same with one way to fragment memory
+bench-quick: setup kernel qemu drivers guest	## the same with one setting of each case
 	@BENCH_QUICK=1 scripts/room.sh tests/bench.sh
+bench-goals: setup kernel qemu drivers guest	## the cases that make bench leaves out: reporting, huge pages kept, OOM, migration, the device
+	@BENCH_CASES=goals scripts/room.sh tests/bench.sh
 
 report:		## docs/PERFORMANCE.md and its plots, from what make bench has written
 	@scripts/setup.sh report

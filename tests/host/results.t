@@ -38,6 +38,13 @@ row idle % ">= 2" "(.all // 0) >= 2" "" stock= all=
 is "a row without figures" "$(verdict idle)" null
 row alone % ">= 2" ".all >= 2" "" stock= all= reference=1
 is "but for what it is compared with" "$(verdict alone)" null
+row told % - "" "" stock=3 all=1.5
+is "a row without a goal" "$(verdict told)" null
+bad odd "contents changed"
+row odd % - "" "" stock=3 all=1.5
+is "if something went wrong there" "$(verdict odd)" false
+row silent % - "" "" stock= all=
+is "if it did not run" "$(verdict silent)" null
 bad spoilt "contents changed"
 row spoilt % ">= 2" ".all >= 2" note stock=3 all=5
 is "good figures, but something went wrong" "$(verdict spoilt)" false
@@ -57,13 +64,14 @@ is "and the row tells of both" "$(verdict luck) $(verdict luck note)" \
 echo '{"a": 1}' > "$RUN/more"
 write_json "$RUN/all.json" more "$RUN/more"
 is "the file" "$(jq -c '[.accelerator, .more[0].a, (.rows | length)]' \
-	"$RUN/all.json")" '["none",1,6]'
+	"$RUN/all.json")" '["none",1,9]'
 rc=0
 out=$(summary "$RUN/all.json" unit stock all) || rc=$?
 is "the verdict over all" "$rc $(grep '^verdict' <<< "$out" | cut -d '(' -f 1)" \
-	"1 verdict: FAIL: short, spoilt; not run: idle, alone "
+	"1 verdict: FAIL: short, odd, spoilt; not run: idle, alone, silent "
 is "a line of the table" "$(grep '^good ' <<< "$out" | tr -s ' ')" \
 	"good % - 1.5 >= 1 PASS"
+is "one without a goal" "$(grep '^told ' <<< "$out" | tr -s ' ')" "told % 3 1.5 - -"
 row_idle=$(grep '"idle"' "$ROWS")
 echo "$row_idle" > "$ROWS"
 write_json "$RUN/idle.json" more "$RUN/more"
@@ -71,4 +79,17 @@ rc=0
 out=$(summary "$RUN/idle.json" all) || rc=$?
 is "nothing ran" "$rc $(grep '^verdict' <<< "$out" | cut -d '(' -f 1)" \
 	"1 verdict: NOTHING RAN; not run: idle "
+row told % - "" "" stock=3
+write_json "$RUN/idle.json" more "$RUN/more"
+rc=0
+out=$(summary "$RUN/idle.json" all) || rc=$?
+is "nothing had a goal" "$rc $(grep '^verdict' <<< "$out" | cut -d '(' -f 1)" \
+	"0 verdict: NO GOALS; not run: idle "
+
+echo '{"cores": 2}' > "$RUN/here"
+write_json "$RUN/here.json" more "$RUN/more" "$RUN/here"
+is "where it ran" "$(jq .environment.cores "$RUN/here.json")" 2
+PLANNED=4 ATTEMPTS=1 SECONDS=119
+is "what is ahead" "$(attempt third luck fine all)" \
+	"  2 of 4, about 2 min left"
 done_testing

@@ -98,10 +98,12 @@ extreme()
 # --- cases
 
 # attempt "LABEL" "ROW ROW..." FUNCTION ARGUMENT...: a case that fails says
-# why in its rows, and the rest goes on.
+# why in its rows, and the rest goes on. With PLANNED, how many there will be, it
+# says what is ahead.
+ATTEMPTS=0
 attempt()
 {
-	local rows=$2 row rc why
+	local rows=$2 row rc why left
 
 	LABEL=$1
 	shift 2
@@ -120,6 +122,10 @@ attempt()
 		done
 		[ ! -e "$RUN/vm" ] || vm_stop_all
 	fi
+	[ -n "${PLANNED:-}" ] || return 0
+	ATTEMPTS=$((ATTEMPTS + 1))
+	left=$((SECONDS * (PLANNED - ATTEMPTS) / ATTEMPTS))
+	say "  $ATTEMPTS of $PLANNED, about $(((left + 59) / 60)) min left"
 }
 
 progress() { say "  [$SECONDS s] $LABEL: $*"; }
@@ -147,6 +153,28 @@ start()
 {
 	# shellcheck disable=SC2046
 	guest_start "$1" --fpr "$3" $(parts "$2") "${@:4}"
+}
+
+# boot NAME COLUMN FPR PATTERN OPTION...: start, and all of its memory is the
+# host's; page cache is on a disk of its own.
+boot()
+{
+	local name=$1 column=$2 fpr=$3 pattern=$4
+
+	shift 4
+	[ "$pattern" != files ] || set -- --disk 6144 "$@"
+	start "$name" "$column" "$fpr" --prealloc on "$@"
+}
+
+# fragment NAME PATTERN KEEP SEED
+fragment()
+{
+	local mib=3500
+
+	# Page cache that fills memory would be reclaimed.
+	[ "$2" != files ] || mib=3300
+	guest_exec "$1" "hold start --mib $mib --seed $4 --pattern $2 \
+		--keep 1/$3" > /dev/null
 }
 
 # reach NAME MIB: setmem and wait; prints the seconds, or dies with the reason.
@@ -261,7 +289,8 @@ below_use()
 
 # row NAME UNIT GOAL "CONDITION" NOTE COLUMN=VALUE...: a value that is missing is
 # null. The condition is jq's, over .COLUMN; a value that it needs and that is
-# missing makes it false. What the others are compared with is .reference.
+# missing makes it false. What the others are compared with is .reference. A row
+# whose goal is "-" has no condition, and no verdict unless something went wrong.
 row()
 {
 	local missing='' trouble='' name=$1 unit=$2 goal=$3 condition=$4 note=$5
@@ -279,43 +308,162 @@ row()
 			from_entries) as $columns |
 		{name: $name, unit: $unit} + $columns + {goal: $goal} |
 		.ok = if $columns | del(.reference) | all(. == null)
-			then null else ($bad == "" and ('"$condition"')) end |
+			then null elif $bad != "" then false
+			elif $goal == "-" then null
+			else '"${condition:-null}"' end |
 		.note = ([$note, $bad, $missing] | map(select(. != "")) |
 			join("; "))' "$@" >> "$ROWS"
 }
 
-# write_json JSON KEY FILE: the rows, and the objects in the file as KEY.
+# --- rows of several settings
+
+# worst ROW max|min COLUMN: the median of the setting that is worst.
+worst()
+{
+	local v
+
+	v=$(extreme "$1" "$3" "$2")
+	echo "${v% *}"
+}
+
+# ratio_rows ROW FROM REFERENCE FACTOR COLUMN...: FROM's figures of each setting
+# by those of the reference column, times the factor.
+ratio_rows()
+{
+	local to=$1 from=$2 reference=$3 factor=$4 column setting a b
+
+	shift 4
+	for column; do
+		for setting in $(settings "$from" "$column"); do
+			a=$(value "$from" "$column" "$setting")
+			b=$(value "$from" "$reference" "$setting")
+			[ -z "$b" ] || put "$to" "$column" "$setting" \
+				"$(awk "BEGIN { printf \"%.2f\",
+					$factor * $a / ($b ? $b : 1) }")"
+		done
+	done
+}
+
+# spread ROW COLUMN...: "all random_4 1.2 (1.1 to 1.3, 3 runs), ..."
+spread()
+{
+	local name=$1 column setting
+
+	shift
+	for column; do
+		for setting in $(settings "$name" "$column"); do
+			sort -g "$R/$name.$column.$setting" | awk -v c="$column" \
+				-v s="$setting" \
+				-v m="$(value "$name" "$column" "$setting")" '
+				{ v[NR] = $1 }
+				END {
+					printf "%s %s %s", c, s, m
+					if (NR > 1)
+						printf " (%s to %s, %d runs)",
+							v[1], v[NR], NR
+					print ""
+				}'
+		done
+	done | paste -sd '|' | sed 's/|/, /g'
+}
+
+# worst_row NAME UNIT GOAL CONDITION max|min NOTE [COLUMN=VALUE...]: the worst
+# setting of each column; what is worst is the largest or smallest.
+worst_row()
+{
+	local name=$1 unit=$2 goal=$3 condition=$4 side=$5 note=$6 all
+
+	shift 6
+	all=$(spread "$name" stock by_hand modules all)
+	row "$name" "$unit" "$goal" "$condition" \
+		"$note${note:+${all:+; }}$all" \
+		stock="$(worst "$name" "$side" stock)" \
+		by_hand="$(worst "$name" "$side" by_hand)" \
+		modules="$(worst "$name" "$side" modules)" \
+		all="$(worst "$name" "$side" all)" "$@"
+}
+
+ours() { echo "(.modules // $2) $1 $3 and (.all // $2) $1 $4"; }
+
+# --- the whole
+
+# kernel_release FILE: that of a bzImage, whose header says where it is.
+kernel_release()
+{
+	local at
+
+	at=$(od -An -tu2 -j 526 -N 2 "$1")
+	tail -c "+$((at + 513))" "$1" | tr '\0' '\n' | head -n 1 |
+		cut -d ' ' -f 1
+}
+
+# environment [QUICK]: what the figures were measured on.
+environment()
+{
+	local libvirt='' qemu
+
+	qemu() { "$(qemu_path "$1")" --version | sed -n '1s/.*version //p'; }
+	libvirt=$(libvirtd --version | sed 's/.* //')
+	jq -n --arg cpu "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo |
+			head -n 1)" \
+		--argjson cores "$(nproc)" \
+		--argjson mib "$(awk '/^MemTotal/ { print int($2 / 1024) }' \
+			/proc/meminfo)" \
+		--arg accel "$ACCEL" --arg host "$(uname -r)" \
+		--arg stock "$(kernel_release "$(kernel_path stock)")" \
+		--arg version "$(stock_version)" \
+		--arg patched "$(kernel_release "$(kernel_path ballast)")" \
+		--arg qemu_stock "$(qemu stock)" \
+		--arg qemu_patched "$(qemu patched)" --arg libvirt "$libvirt" \
+		--arg ballast "$(git -C "$TOP" describe --always --dirty \
+			2>/dev/null)" --argjson quick "${1:-false}" \
+		'{cpu: $cpu, cores: $cores, memory_mib: $mib,
+		  accelerator: $accel, host_kernel: $host,
+		  guest_kernel: {stock: ($stock + " (" + $version + ")"),
+			patched: $patched},
+		  qemu: {stock: $qemu_stock, patched: $qemu_patched},
+		  libvirt: $libvirt, ballast: $ballast, quick: $quick}'
+}
+
+# write_json JSON KEY FILE [ENVIRONMENT]: the rows, and the objects in the file as
+# KEY; a file of environment's.
 write_json()
 {
 	jq -n --slurpfile rows "$ROWS" --arg key "$2" --slurpfile more "$3" \
+		--slurpfile environment "${4:-/dev/null}" \
 		--arg accel "$ACCEL" --argjson seconds $SECONDS \
 		'{rows: $rows, accelerator: $accel, seconds: $seconds,
-		  ($key): $more}' > "$1.new"
+		  ($key): $more} + if $environment == [] then {}
+			else {environment: $environment[0]} end' > "$1.new"
 	mv "$1.new" "$1"
 }
 
 # summary JSON COLUMN...: the table, the notes and the verdict. Fails if a row
-# does, or if there is nothing to judge.
+# does, or if nothing ran.
 summary()
 {
-	local json=$1 failed idle verdict
+	local json=$1 failed idle verdict def
 
 	shift
+	# shellcheck disable=SC2016
+	def='def verdict: if .ok then "PASS" elif .ok == false then "FAIL"
+		elif .goal == "-" and any(.stock, .by_hand, .modules, .all;
+			. != null) then "-" else "NOT RUN" end;'
 	say
-	jq -r '(["name"] + $ARGS.positional + ["goal", "verdict"]) as $keys |
+	jq -r "$def"'(["name"] + $ARGS.positional + ["goal", "verdict"]) as $keys |
 		($keys | map(if . == "name" then "" else sub("_"; " ") end)),
-		(.rows[] | .verdict = if .ok == null then "NOT RUN"
-			elif .ok then "PASS" else "FAIL" end |
+		(.rows[] | .verdict = verdict |
 		[.[$keys[]] | if . == null then "-" else tostring end]) |
 		@tsv' --args "$@" < "$json" | column -t -s "$(printf '\t')"
 	say
 	jq -r '.rows[] | select(.note != "") | "\(.name): \(.note)"' "$json"
 	say
-	names() { jq -r "[.rows[] | select(.ok == $1) | .name] |
-		join(\", \")" "$json"; }
-	failed=$(names false) idle=$(names null) verdict=PASS
-	[ -n "$(names true)" ] || verdict="NOTHING RAN"
+	names() { jq -r "$def"'[.rows[] | select(verdict == "'"$1"'") | .name] |
+		join(", ")' "$json"; }
+	failed=$(names FAIL) idle=$(names "NOT RUN") verdict=PASS
+	[ -n "$(names PASS)" ] || verdict="NOTHING RAN"
+	[ -n "$(names PASS)" ] || [ -z "$(names -)" ] || verdict="NO GOALS"
 	[ -z "$failed" ] || verdict="FAIL: $failed"
 	say "verdict: $verdict${idle:+; not run: $idle} (${json#"$TOP"/}, $SECONDS s)"
-	[ "$verdict" = PASS ]
+	[ "$verdict" = PASS ] || [ "$verdict" = "NO GOALS" ]
 }

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+#
+# The two tests of huge pages that memory compaction was introduced with in 2010,
+# in a guest that has a balloon, and in one that has as much memory without.
+
+PERCENTS=$(quick 50 "25 50 75")
+SEEDS=$(quick 1 "1 2")
+
+# huge_guest NAME COLUMN MIB PERCENT: a guest that has so much of MIB in its
+# balloon; or, for column KERNEL_alone, as much less memory. Page by page, each
+# 64th page of memory is for the kernel's own table of it.
+huge_guest()
+{
+	local name=$1 column=$2 mib=$3 balloon=$(($3 * $4 / 100))
+
+	case $column in
+	*_alone)
+		guest_start "$name" --kernel "${column%_alone}" --balloon none \
+			--mem $((mib - balloon * 64 / 63)) --disk 4096 ;;
+	*)	start "$name" "$column" on --mem "$mib" --disk 4096
+		reach "$name" $((mib - balloon)) > /dev/null
+		;;
+	esac
+	# What hugeadm --set-recommended-min_free_kbytes sets, for a guest of
+	# two zones; the same for all, as it depends on the size at boot.
+	guest_exec "$name" 'echo 45056 > /proc/sys/vm/min_free_kbytes'
+}
+
+# mem_blocks NAME KEY: MemTotal and so on, in huge pages.
+mem_blocks()
+{
+	guest_exec "$1" "awk '/^$2:/ { print int(\$2 / 2048) }' /proc/meminfo"
+}
+
+# steps COLUMN PERCENT SEED: huge pages in steps of 5 % of memory that is full of
+# page cache, of which every second file was deleted.
+steps()
+{
+	local column=$1 percent=$2 blocks rest out
+
+	huge_guest h "$column" 2048 "$percent"
+	blocks=$(mem_blocks h MemTotal)
+	guest_exec h "hold start --mib $((blocks * 2)) --seed $3 \
+		--pattern files --keep 1/2" > /dev/null
+	out=$(guest_exec h "hugealloc $blocks $((blocks / 20))")
+	rest=${out//$'\n'/, }
+	put "steps_$percent" "$column" files_2 "$(awk -v n="$blocks" \
+		'/^got/ { printf "%.2f", 100 * $2 / n }' <<< "$out")"
+	put "steps_reclaimed_$percent" "$column" files_2 \
+		"$(sed -n 's/^reclaimed //p' <<< "$out")"
+	progress "memory is $blocks huge pages; $rest"
+	[ "$(killed h)" = 0 ] || bad "highalloc_steps_$percent" \
+		"$LABEL: $(killed h) killed"
+	finish h "$column" "highalloc_steps_$percent"
+}
+
+# stress COLUMN: 90 % of what is available as huge pages, one at a time, while a
+# load like a compilation runs.
+stress()
+{
+	local column=$1 available want out rest jobs
+
+	huge_guest w "$column" 2048 25
+	available=$(mem_blocks w MemAvailable)
+	want=$((available * 9 / 10))
+	guest_exec w "hold start --mib $((available * 2)) --seed 1 \
+		--pattern files --keep 1/2" > /dev/null
+	# shellcheck disable=SC2016
+	out=$(guest_exec w 'mkdir /mnt/churn
+		setsid churn 4 8 /mnt/churn > /run/churn.log 2>&1 </dev/null &
+		until [ -e /tmp/churn.state ]; do usleep 20000; done
+		hugealloc '"$want"' 1 20
+		cat /tmp/churn.state
+		kill $!')
+	rest=${out//$'\n'/, }
+	put highalloc_stress "$column" files_2 "$(awk -v n=$want \
+		'/^got/ { printf "%.2f", 100 * $2 / n }' <<< "$out")"
+	put stress_reclaimed "$column" files_2 \
+		"$(sed -n 's/^reclaimed //p' <<< "$out")"
+	progress "$rest"
+	jobs=$(sed -n 's/^failed //p' <<< "$out")
+	put stress_jobs_failed "$column" files_2 "${jobs:-0}"
+	finish w "$column" highalloc_stress
+}
+
+case_highalloc()
+{
+	local percent seed
+
+	for percent in $PERCENTS; do
+		for seed in $SEEDS; do
+			each stock_alone stock modules ballast_alone all -- \
+				steps "highalloc_steps_$percent" \
+				"$percent" "$seed"
+		done
+	done
+	each stock_alone stock modules all -- stress highalloc_stress
+}
+
+# fewer ROW: a condition: modules and all have less than stock.
+fewer()
+{
+	local stock column v
+
+	stock=$(worst "$1" max stock)
+	for column in modules all; do
+		v=$(worst "$1" max $column)
+		[ -n "$v" ] && [ -n "$stock" ] ||
+			{ echo false; return; }
+		awk "BEGIN { exit !($v < $stock) }" || { echo false; return; }
+	done
+	echo true
+}
+
+# Success by that of a guest that has as much memory and no balloon.
+table_highalloc()
+{
+	local percent name raw reclaimed
+
+	for percent in $PERCENTS; do
+		name=highalloc_steps_$percent
+		raw=steps_$percent reclaimed=steps_reclaimed_$percent
+		ratio_rows "$name" "$raw" stock_alone 100 stock modules
+		ratio_rows "$name" "$raw" ballast_alone 100 all
+		worst_row "$name" % \
+			">= 99, fewer pages reclaimed than stock" \
+			"$(ours ">=" 0 99 99) and $(fewer "$reclaimed")" min \
+			"% of memory: $(spread "$raw" stock_alone stock \
+				modules ballast_alone all); pages reclaimed: \
+$(spread "$reclaimed" stock_alone stock modules ballast_alone all)" \
+			reference=100
+	done
+	worst_row highalloc_stress % ">= 98" "$(ours ">=" 0 98 98)" min \
+		"pages reclaimed: $(spread stress_reclaimed stock_alone stock \
+			modules all); jobs that failed: $(spread \
+			stress_jobs_failed stock_alone stock modules all)" \
+		reference="$(worst highalloc_stress min stock_alone)"
+}
