@@ -27,7 +27,7 @@ HERE=$(cd "$(dirname "$0")" && pwd)
 
 # What make bench runs, in this order; and what proves goals of its own, and would
 # take as long again.
-BENCH="shrink highalloc"
+BENCH="shrink hugetlb highalloc"
 GOALS="fpr thp oom migrations device"
 
 for kind; do
@@ -46,6 +46,13 @@ QUICK=${BENCH_QUICK:-}
 
 # quick A B: A if one setting of each is enough.
 quick() { if [ -n "$QUICK" ]; then echo "$1"; else echo "$2"; fi; }
+
+# How a guest is fragmented: PATTERN:KEEP:SEED, see guest/memhold.c; one of KEEP pages
+# or files stays. All patterns with all shares, each with another seed, and one with
+# all three seeds, as runs of the same setting.
+# shellcheck disable=SC2034
+FRAGMENTS=$(quick random:4:1 "regular:8:1 random:8:2 files:8:3 regular:4:2 random:4:3
+	files:4:1 regular:2:3 random:2:1 files:2:2 random:4:1 random:4:2")
 
 for kind in $CASES; do
 	# shellcheck source=/dev/null
@@ -79,15 +86,22 @@ each()
 
 plan()
 {
+	local kind s
+
 	for kind in $CASES; do
+		s=$SECONDS
 		"case_$kind"
+		echo "{\"$kind\": $((SECONDS - s))}" >> "$RUN/took"
 	done
 }
 
-environment "${QUICK:+true}" > "$RUN/environment"
+environment "${QUICK:+true}" > "$RUN/before"
 # shellcheck disable=SC2034 # for attempt
 PLANNED=$(attempt() { echo; }; plan | wc -l)
+: > "$RUN/took"
 plan
+jq --slurpfile took "$RUN/took" '.case_seconds = ($took | add)' \
+	"$RUN/before" > "$RUN/environment"
 
 # --- the table
 

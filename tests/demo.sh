@@ -19,45 +19,48 @@ CASES=" ${*:-inflate frag hugetlb oom} "
 
 # --- the cases
 
+# compact_and_reach NAME MIB: prints the seconds of both.
+compact_and_reach()
+{
+	local hand s
+
+	hand=$(compact "$1") || return
+	s=$(reach "$@") || return
+	awk "BEGIN { print $s + $hand }"
+}
+
 FRAG_ROWS="thp_share thp_share_random fragmented_speedup moves_ratio"
 FRAG_ROWS+=" guest_huge_pages"
 
 # frag COLUMN FPR PATTERN: 4 -> 2 GiB with a fragmented guest.
 frag()
 {
-	local column=$1 fpr=$2 pattern=$3 needed m0 m1 s hand=0 share ram huge
+	local column=$1 fpr=$2 pattern=$3 share ram huge by=reach
 	local row=thp_share
 
 	[ "$pattern" = regular ] || row=thp_share_random
 	# shellcheck disable=SC2046
-	start f "$column" "$fpr" --mem 4096 --prealloc on \
+	boot f "$column" "$fpr" "$pattern" --mem 4096 \
 		$(no_packing "$column")
-	guest_exec f "hold start --mib 3500 --pattern $pattern --keep 1/4" \
-		> /dev/null
-	needed=$(guest_exec f "blockmap --drain 1024" |
-		sed -n 's/^needed_moves //p')
+	fragment f "$pattern" 4 0
 	put thp_before "$column" "$fpr" "$(thp_share f)"
-	m0=$(guest_vmstat f pgmigrate_success)
-	[ "$column" != by_hand ] || hand=$(compact f)
-	s=$(reach f 2048)
-	s=$(awk "BEGIN { print $s + $hand }")
-	m1=$(guest_vmstat f pgmigrate_success)
+	[ "$column" != by_hand ] || by=compact_and_reach
+	shrunk f 1024 $by f 2048
 	# What the host holds of the guest; the process has some 70 MiB more
 	# on small pages (its heap, the emulator's tables, the kernel's image).
 	ram=$(thp_share f ram)
 	share=$(thp_share f)
 	put "process_${row#thp_}" "$column" "$fpr" "$share"
 	put rss_mib "$column" "$fpr" $(($(host_rss f) / 1024))
-	huge=$(guest_exec f 'echo 300 > /proc/sys/vm/nr_hugepages
-		cat /proc/sys/vm/nr_hugepages')
+	huge=$(huge_pages f 300)
 	put "$row" "$column" "$fpr" "$ram"
-	put frag_seconds "$column" "$fpr" "$s"
+	put frag_seconds "$column" "$fpr" "$TOOK"
 	put guest_huge_pages "$column" "$fpr" "$huge"
-	put moves "$column" "$fpr" $((m1 - m0))
+	put moves "$column" "$fpr" "$MOVED"
 	[ "$column" = stock ] || put moves_ratio "$column" "$fpr" \
-		"$(awk "BEGIN { printf \"%.2f\", ($m1 - $m0) / $needed }")"
+		"$(awk "BEGIN { printf \"%.2f\", $MOVED / $NEEDED }")"
 	progress "$ram % on huge pages (whole process $share %)," \
-		"$s s, $((m1 - m0)) moves of $needed needed," \
+		"$TOOK s, $MOVED moves of $NEEDED needed," \
 		"$huge of 300 huge pages"
 	finish f "$column" "$FRAG_ROWS"
 }
@@ -65,21 +68,15 @@ frag()
 # hugetlb COLUMN FPR: a fragmented guest on shared huge pages, 2 -> 1 GiB.
 hugetlb()
 {
-	local column=$1 fpr=$2 others won
+	local column=$1 fpr=$2 won
 
-	others=$(hugepages_available)
-	hugepages_reserve 1024 ||
-		die "no 1024 free huge pages on this host; free memory"
-	# shellcheck disable=SC2064
-	trap "hugepages_release 1024" EXIT
 	# shellcheck disable=SC2046
-	start h "$column" "$fpr" --mem 2048 --backing hugetlb --prealloc on \
+	hugetlb_boot h "$column" "$fpr" regular --mem 2048 \
 		$(no_packing "$column")
-	guest_exec h "hold start --mib 1600 --pattern regular --keep 1/4" \
-		> /dev/null
+	fragment h regular 4 0 1600
 	[ "$column" != by_hand ] || compact h > /dev/null
 	reach h 1024 > /dev/null
-	won=$(($(hugepages_available) - others))
+	won=$(hugetlb_won)
 	put hugetlb_returned "$column" "$fpr" $((won < 512 ? won : 512))
 	progress "$won huge pages are free on the host"
 	finish h "$column" hugetlb_returned

@@ -55,16 +55,19 @@ steps()
 	finish h "$column" "highalloc_steps_$percent"
 }
 
-# stress COLUMN: 90 % of what is available as huge pages, one at a time, while a
-# load like a compilation runs.
+# stress_row PERCENT: its name.
+stress_row() { echo "highalloc_stress$([ "$1" = 25 ] || echo "_$1")"; }
+
+# stress COLUMN PERCENT: 90 % of what is available as huge pages, one at a time,
+# while a load like a compilation runs.
 stress()
 {
-	local column=$1 available want out rest jobs
+	local column=$1 percent=$2 have want out rest jobs
 
-	huge_guest w "$column" 2048 25
-	available=$(mem_blocks w MemAvailable)
-	want=$((available * 9 / 10))
-	guest_exec w "hold start --mib $((available * 2)) --seed 1 \
+	huge_guest w "$column" 2048 "$percent"
+	have=$(mem_blocks w MemAvailable)
+	want=$((have * 9 / 10))
+	guest_exec w "hold start --mib $((have * 2)) --seed 1 \
 		--pattern files --keep 1/2" > /dev/null
 	# shellcheck disable=SC2016
 	out=$(guest_exec w 'mkdir /mnt/churn
@@ -74,14 +77,14 @@ stress()
 		cat /tmp/churn.state
 		kill $!')
 	rest=${out//$'\n'/, }
-	put highalloc_stress "$column" files_2 "$(awk -v n=$want \
+	put "$(stress_row "$percent")" "$column" files_2 "$(awk -v n=$want \
 		'/^got/ { printf "%.2f", 100 * $2 / n }' <<< "$out")"
-	put stress_reclaimed "$column" files_2 \
+	put "stress_reclaimed_$percent" "$column" files_2 \
 		"$(sed -n 's/^reclaimed //p' <<< "$out")"
 	progress "$rest"
 	jobs=$(sed -n 's/^failed //p' <<< "$out")
-	put stress_jobs_failed "$column" files_2 "${jobs:-0}"
-	finish w "$column" highalloc_stress
+	put "stress_jobs_failed_$percent" "$column" files_2 "${jobs:-0}"
+	finish w "$column" "$(stress_row "$percent")"
 }
 
 case_highalloc()
@@ -95,7 +98,10 @@ case_highalloc()
 				"$percent" "$seed"
 		done
 	done
-	each stock_alone stock modules all -- stress highalloc_stress
+	for percent in $PERCENTS; do
+		each stock_alone stock modules all -- \
+			stress "$(stress_row "$percent")" "$percent"
+	done
 }
 
 # fewer ROW: a condition: modules and all have less than stock.
@@ -131,9 +137,12 @@ table_highalloc()
 $(spread "$reclaimed" stock_alone stock modules ballast_alone all)" \
 			reference=100
 	done
-	worst_row highalloc_stress % ">= 98" "$(ours ">=" 0 98 98)" min \
-		"pages reclaimed: $(spread stress_reclaimed stock_alone stock \
-			modules all); jobs that failed: $(spread \
-			stress_jobs_failed stock_alone stock modules all)" \
-		reference="$(worst highalloc_stress min stock_alone)"
+	for percent in $PERCENTS; do
+		name=$(stress_row "$percent")
+		worst_row "$name" % ">= 98" "$(ours ">=" 0 98 98)" min \
+			"pages reclaimed: $(spread "stress_reclaimed_$percent" \
+				stock_alone stock modules all); jobs that \
+failed: $(spread "stress_jobs_failed_$percent" stock_alone stock modules all)" \
+			reference="$(worst "$name" min stock_alone)"
+	done
 }

@@ -1,19 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
 #
-# A fragmented guest shrinks, beside virtio-mem.
+# A fragmented guest shrinks, beside virtio-mem: how long it takes, what is moved,
+# and whether host and guest have huge pages then. That, too, beside a guest that has
+# been so small from the start and has no balloon.
 
-# PATTERN:KEEP:SEED, as in fpr.sh.
-SHRINK_HOLES=$(quick random:4:1 "regular:4:1 random:8:1 random:4:1 random:4:2
-	random:2:1 files:2:1")
-SHRINK_ROWS="moves_ratio shrink_time_vs_virtio_mem"
+SHRINK_ROWS="shrink_thp_share shrink_seconds moves_ratio"
+SHRINK_ROWS+=" shrink_time_vs_virtio_mem shrink_huge_pages"
 
-# shrink COLUMN PATTERN KEEP SEED: 4 -> 2 GiB; with half of memory in use 4 -> 3.
+# half_used KEEP MIB HALF: MIB, or HALF if one of two pages stays: where half of
+# memory is in use, half of it can't be had.
+half_used() { if [ "$1" = 2 ]; then echo "$3"; else echo "$2"; fi; }
+
+# shrink COLUMN PATTERN KEEP SEED: 4 -> 2 GiB, or -> 3.
 shrink()
 {
-	local column=$1 setting=$2_$3 mib=2048 needed moves s
+	local column=$1 setting=$2_$3 mib share huge
 
-	[ "$3" != 2 ] || mib=1024
+	mib=$(half_used "$3" 2048 1024)
 	case $column in
 	virtio_mem)
 		boot s "$column" off "$2" --balloon none --mem 1024 \
@@ -25,43 +29,73 @@ shrink()
 		boot s "$column" on "$2" --mem 4096 $(no_packing "$column") ;;
 	esac
 	fragment s "$2" "$3" "$4"
-	needed=$(guest_exec s "blockmap --drain $((mib / 2))" |
-		sed -n 's/^needed_moves //p')
-	moves=$(guest_vmstat s pgmigrate_success)
 	case $column in
-	virtio_mem) s=$(virtio_mem_to s $((3072 - mib))) ;;
-	*)	s=$(reach s $((4096 - mib))) ;;
+	virtio_mem) shrunk s $((mib / 2)) virtio_mem_to s $((3072 - mib)) ;;
+	*)	shrunk s $((mib / 2)) reach s $((4096 - mib)) ;;
 	esac
-	moves=$(($(guest_vmstat s pgmigrate_success) - moves))
-	put shrink_seconds "$column" "$setting" "$s"
-	put shrink_moves "$column" "$setting" "$moves"
-	[ "$column" = stock ] || put moves_ratio "$column" "$setting" \
-		"$(awk "BEGIN { printf \"%.2f\", $moves / $needed }")"
-	put shrink_thp_share "$column" "$setting" "$(thp_share s)"
-	progress "$s s, $moves moves of $needed needed, then $(thp_share s) %" \
-		"of the process on huge pages"
+	[ "$column" != virtio_mem ] || local RAM_MIB=1024
+	share=$(thp_share s ram)
+	huge=$(huge_pages s 300)
+	put shrink_seconds "$column" "$setting" "$TOOK"
+	put shrink_moves "$column" "$setting" "$MOVED"
+	# Of files, so much may be free in whole blocks that none is needed.
+	[ "$column" = stock ] || [ "$NEEDED" = 0 ] ||
+		put moves_ratio "$column" "$setting" \
+			"$(awk "BEGIN { printf \"%.2f\", $MOVED / $NEEDED }")"
+	put shrink_thp_share "$column" "$setting" "$share"
+	put shrink_huge_pages "$column" "$setting" "$huge"
+	progress "$TOOK s, $MOVED moves of $NEEDED needed, then $share % of the" \
+		"host's on huge pages, and $huge of 300 in the guest"
 	finish s "$column" "$SHRINK_ROWS"
+}
+
+# small COLUMN PATTERN KEEP SEED: as large as that is then, and as much in use, or
+# three quarters of it where that is half.
+small()
+{
+	local mib huge disk=()
+
+	mib=$(half_used "$3" 2048 1024)
+	[ "$2" != files ] || disk=(--disk 6144)
+	guest_start s --balloon none --mem $((4096 - mib * 64 / 63)) "${disk[@]}"
+	fragment s "$2" $(($3 > 2 ? $3 / 2 : 2)) "$4" \
+		$(((4096 - mib) * 3500 / 4096))
+	huge=$(huge_pages s 300)
+	put shrink_huge_pages "$1" "$2_$3" "$huge"
+	progress "$huge of 300 huge pages in the guest"
+	finish s "$1" shrink_huge_pages
 }
 
 case_shrink()
 {
 	local hole
 
-	for hole in $SHRINK_HOLES; do
+	for hole in $FRAGMENTS; do
 		each virtio_mem stock modules all -- \
 			shrink "$SHRINK_ROWS" ${hole//:/ }
+		each stock_alone -- small shrink_huge_pages ${hole//:/ }
 	done
 }
 
 table_shrink()
 {
+	worst_row shrink_thp_share % - "" min "of what the host holds, after; \
+virtio-mem: $(spread shrink_thp_share virtio_mem)" \
+		reference="$(worst shrink_thp_share min virtio_mem)"
+	worst_row shrink_seconds s - "" max \
+		"virtio-mem: $(spread shrink_seconds virtio_mem)" \
+		reference="$(worst shrink_seconds max virtio_mem)"
 	worst_row moves_ratio ratio "<= 1.6 modules, <= 1.2 all" \
-		"$(ours "<=" 99 1.6 1.2)" max "" \
+		"$(ours "<=" 99 1.6 1.2)" max "pages moved: $(spread \
+			shrink_moves virtio_mem stock modules all)" \
 		reference="$(worst moves_ratio max virtio_mem)"
 	ratio_rows shrink_time_vs_virtio_mem shrink_seconds virtio_mem 1 \
 		stock modules all
 	worst_row shrink_time_vs_virtio_mem ratio \
 		"<= 1.2 modules, <= 0.25 all" "$(ours "<=" 99 1.2 0.25)" max \
-		"seconds: $(spread shrink_seconds virtio_mem stock modules all)" \
-		reference=1
+		"" reference=1
+	worst_row shrink_huge_pages "of 300" - "" min \
+		"in the guest, after; without a balloon: $(spread \
+			shrink_huge_pages stock_alone)" \
+		reference="$(worst shrink_huge_pages min stock_alone)"
 }

@@ -24,9 +24,11 @@ ok "units are strings, verdicts yes or no, or null for what did not run or has n
 	'all(.rows[]; (.unit | type) == "string" and
 		(.ok == null or (.ok | type) == "boolean"))'
 ok "no row is missing" has '[.rows[].name] as $have |
-	["moves_ratio", "shrink_time_vs_virtio_mem",
+	["shrink_thp_share", "shrink_seconds", "moves_ratio",
+	"shrink_time_vs_virtio_mem", "shrink_huge_pages",
+	"hugetlb_returned_share",
 	"highalloc_steps_25", "highalloc_steps_50", "highalloc_steps_75",
-	"highalloc_stress"] - $have == []'
+	"highalloc_stress", "highalloc_stress_50", "highalloc_stress_75"] - $have == []'
 ok "every single run is there, with its setting" has '.runs | length > 0 and
 	all(.[]; (.name, .column, .setting | type) == "string" and
 		(.value | type) == "number")'
@@ -34,7 +36,8 @@ ok "it says what it was measured on" has '.environment | (.cores | . > 0) and
 	(.memory_mib | . > 0) and (.quick | type) == "boolean" and
 	all(.cpu, .accelerator, .host_kernel, .guest_kernel.stock,
 		.guest_kernel.patched, .qemu.stock, .qemu.patched, .libvirt,
-		.ballast; type == "string" and . != "")'
+		.ballast; type == "string" and . != "") and
+	(.case_seconds | length > 0 and all(.[]; type == "number"))'
 # The row is not better than any of its settings.
 ok "a figure is the median of one of its settings" has '
 	def median: sort | length as $n | if $n % 2 == 1 then .[($n - 1) / 2]

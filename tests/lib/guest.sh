@@ -430,11 +430,17 @@ balloon_to()
 
 balloon_seconds()
 {
+	balloon_window "$@" | awk '{ printf "%.6f\n", $2 - $1 }'
+}
+
+# balloon_window NAME MARK: when it began and ended, by the host's clock.
+balloon_window()
+{
 	trace_events "$1" "$2" virtio_balloon | awk '
 		{ split($1, a, "[@:]"); t = a[2] }
 		/virtio_balloon_to_target/ && !start { start = t }
 		/virtio_balloon_set_config/ { end = t }
-		END { printf "%.6f\n", end - start }'
+		END { print start, end }'
 }
 
 # --- virtio-mem
@@ -459,22 +465,22 @@ virtio_mem_wait()
 	done
 }
 
-# virtio_mem_to NAME MIB [SECONDS]: unplug, wait, and print the seconds it took
-# from the request to the guest's last unplugged block, by the host's clock.
+# virtio_mem_to NAME MIB [SECONDS]: plug or unplug, wait, and print the seconds it
+# took from the request to the guest's last block, by the host's clock.
 virtio_mem_to()
 {
 	local mark t
 
-	trace_on "$1" virtio_mem_unplug_request
+	trace_on "$1" virtio_mem_plug_request virtio_mem_unplug_request
 	mark=$(log_mark "$1")
 	t=$(date +%s.%N)
 	vsh update-memory-device "$1" --live --requested-size "${2}MiB" \
 		>/dev/null
 	virtio_mem_wait "$1" "$2" "${3:-}"
-	trace_events "$1" "$mark" virtio_mem_unplug_request | awk -v t="$t" '
+	trace_events "$1" "$mark" "virtio_mem_(un)?plug_request" | awk -v t="$t" '
 		{ split($1, a, "[@:]"); end = a[2] }
 		END { printf "%.6f\n", end - t }'
-	trace_off "$1" virtio_mem_unplug_request
+	trace_off "$1" virtio_mem_plug_request virtio_mem_unplug_request
 }
 
 # --- the host's side
@@ -494,12 +500,13 @@ smaps_kib()
 	awk -v k="$2:" '$1 == k {print $2}' "/proc/$(guest_pid "$1")/smaps_rollup"
 }
 
-# smaps_ram_kib NAME KEY...: of the mapping that is the guest's memory, summed up.
+# smaps_ram_kib NAME KEY...: of the mapping that is the guest's memory, summed up. With
+# virtio-mem there are two: RAM_MIB is the size of the smaller one then.
 smaps_ram_kib()
 {
-	awk -v keys=" ${*:2} " -v size=$(($(guest_mib "$1") * 1024)) '
-		/^[0-9a-f]+-[0-9a-f]+ / && in_ram { exit }
-		$1 == "Size:" { in_ram = $2 >= size }
+	awk -v keys=" ${*:2} " -v size=$((${RAM_MIB:-$(guest_mib "$1")} * 1024)) '
+		/^[0-9a-f]+-[0-9a-f]+ / { ours = $2 ~ /^rw-/ }
+		$1 == "Size:" { in_ram = ours && $2 >= size }
 		in_ram && index(keys, " " substr($1, 1, length($1) - 1) " ") {
 			n += $2
 		}

@@ -166,27 +166,28 @@ boot()
 	start "$name" "$column" "$fpr" --prealloc on "$@"
 }
 
-# fragment NAME PATTERN KEEP SEED
+# fragment NAME PATTERN KEEP SEED [MIB]: of 4 GiB, if not said how much.
 fragment()
 {
-	local mib=3500
+	local mib=${5:-3500}
 
 	# Page cache that fills memory would be reclaimed.
-	[ "$2" != files ] || mib=3300
+	[ "$2" != files ] || mib=$((mib * 94 / 100))
 	guest_exec "$1" "hold start --mib $mib --seed $4 --pattern $2 \
 		--keep 1/$3" > /dev/null
 }
 
-# reach NAME MIB: setmem and wait; prints the seconds, or dies with the reason.
+# reach NAME MIB [SECONDS]: setmem and wait; prints the seconds, or dies with the
+# reason.
 reach()
 {
 	local why
 
-	balloon_to "$1" "$2" 60 && return
+	balloon_to "$1" "$2" "${3:-60}" && return
 	why=$(guest_exec "$1" 'cat /sys/kernel/debug/virtio_balloon/* |
 		grep -E "^(target|actual|shortfall)"' 2>/dev/null |
 		tr '\n' ' ') || true
-	die "setmem to $2 MiB is not reached in 60 s:" \
+	die "setmem to $2 MiB is not reached in ${3:-60} s:" \
 		"$(balloon_actual "$1") MiB; $why"
 }
 
@@ -198,6 +199,50 @@ compact()
 		echo 1 > /proc/sys/vm/compact_memory
 		read b x < /proc/uptime
 		echo "$a $b" | awk "{ print \$2 - \$1 }"'
+}
+
+# shrunk NAME BLOCKS COMMAND...: the command takes so many blocks from a guest, and
+# prints the seconds. They are in TOOK then, the pages that were moved for it in
+# MOVED, and how many had to be at least in NEEDED.
+# shellcheck disable=SC2034
+shrunk()
+{
+	NEEDED=$(guest_exec "$1" "blockmap --drain $2" |
+		sed -n 's/^needed_moves //p')
+	MOVED=$(guest_vmstat "$1" pgmigrate_success)
+	TOOK=$("${@:3}")
+	MOVED=$(($(guest_vmstat "$1" pgmigrate_success) - MOVED))
+}
+
+# huge_pages NAME N: how many of so many the guest can have.
+huge_pages()
+{
+	guest_exec "$1" "echo $2 > /proc/sys/vm/nr_hugepages
+		cat /proc/sys/vm/nr_hugepages"
+}
+
+# hugetlb_boot NAME COLUMN FPR PATTERN OPTION...: boot, 2 GiB on shared huge pages,
+# which the case has until it ends.
+hugetlb_boot()
+{
+	OTHERS=$(hugepages_available)
+	hugepages_reserve 1024 ||
+		die "no 1024 free huge pages on this host; free memory"
+	trap "hugepages_release 1024" EXIT
+	boot "$@" --backing hugetlb
+}
+
+# hugetlb_won: how many of those the host has again.
+hugetlb_won() { echo $(($(hugepages_available) - OTHERS)); }
+
+# available MIB: dies if the host has not so much, and some to spare.
+available()
+{
+	local mib
+
+	mib=$(awk '/^MemAvailable/ { print int($2 / 1024) }' /proc/meminfo)
+	[ "$mib" -ge $(($1 + 1024)) ] ||
+		die "$1 MiB and 1 GiB more are needed, and $mib are available"
 }
 
 # finish NAME COLUMN ROWS: contents and the guest's log must be clean.

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+#
+# A fragmented guest on shared huge pages shrinks: how many the host has again.
+
+# hugetlb COLUMN PATTERN KEEP SEED: 2 -> 1 GiB, or with half of it in use, -> 1.5.
+hugetlb()
+{
+	local column=$1 setting=$2_$3 pages=512 won
+
+	[ "$3" != 2 ] || pages=256
+	case $column in
+	virtio_mem)
+		hugetlb_boot h "$column" off "$2" --balloon none --mem 512 \
+			--virtio-mem 1536
+		virtio_mem_wait h 1536
+		;;
+	stock)	hugetlb_boot h "$column" off "$2" --mem 2048 ;;
+	*)	# shellcheck disable=SC2046
+		hugetlb_boot h "$column" on "$2" --mem 2048 \
+			$(no_packing "$column") ;;
+	esac
+	fragment h "$2" "$3" "$4" 1600
+	case $column in
+	virtio_mem) shrunk h $pages virtio_mem_to h $((1536 - pages * 2)) ;;
+	*)	shrunk h $pages reach h $((2048 - pages * 2)) ;;
+	esac
+	won=$(hugetlb_won)
+	put hugetlb_returned_share "$column" "$setting" \
+		"$(awk "BEGIN { printf \"%.1f\", 100 * $won / $pages }")"
+	put hugetlb_seconds "$column" "$setting" "$TOOK"
+	put hugetlb_moves "$column" "$setting" "$MOVED"
+	progress "$won of $pages huge pages are free on the host, $TOOK s," \
+		"$MOVED moves"
+	finish h "$column" hugetlb_returned_share
+}
+
+case_hugetlb()
+{
+	local hole
+
+	for hole in $FRAGMENTS; do
+		each virtio_mem stock modules all -- \
+			hugetlb hugetlb_returned_share ${hole//:/ }
+	done
+}
+
+table_hugetlb()
+{
+	worst_row hugetlb_returned_share % - "" min "of the huge pages that were \
+asked for; virtio-mem: $(spread hugetlb_returned_share virtio_mem); seconds: \
+$(spread hugetlb_seconds virtio_mem stock modules all); pages moved: \
+$(spread hugetlb_moves virtio_mem stock modules all)" \
+		reference="$(worst hugetlb_returned_share min virtio_mem)"
+}
