@@ -27,7 +27,7 @@ HERE=$(cd "$(dirname "$0")" && pwd)
 
 # What make bench runs, in this order; and what proves goals of its own, and would
 # take as long again.
-BENCH="shrink hugetlb highalloc"
+BENCH="cycle shrink hugetlb highalloc interference"
 GOALS="fpr thp oom migrations device"
 
 for kind; do

@@ -33,8 +33,10 @@ shrink()
 	virtio_mem) shrunk s $((mib / 2)) virtio_mem_to s $((3072 - mib)) ;;
 	*)	shrunk s $((mib / 2)) reach s $((4096 - mib)) ;;
 	esac
-	[ "$column" != virtio_mem ] || local RAM_MIB=1024
-	share=$(thp_share s ram)
+	case $column in
+	virtio_mem) share=$(RAM_MIB=1024 thp_share s ram) ;;
+	*)	share=$(thp_share s ram) ;;
+	esac
 	huge=$(huge_pages s 300)
 	put shrink_seconds "$column" "$setting" "$TOOK"
 	put shrink_moves "$column" "$setting" "$MOVED"

@@ -92,4 +92,15 @@ is "where it ran" "$(jq .environment.cores "$RUN/here.json")" 2
 PLANNED=4 ATTEMPTS=1 SECONDS=119
 is "what is ahead" "$(attempt third luck fine all)" \
 	"  2 of 4, about 2 min left"
+
+# The guest stood still for one slot of 300, in which it shrank.
+quick() { echo "$2"; }
+. "$TOP/tests/bench/interference.sh"
+seq 0 299 | awk '{ printf "%.3f %d\n", 1000 + $1 / 50, $1 == 100 ? 0 : 500 + $1 % 2 }' \
+	> "$RUN/bandwidth"
+slots=$(echo "992.01 992.03" | slots "$RUN/bandwidth" 10)
+is "slots that overlap, by the guest's clock" "$(xargs <<< "$slots")" "0 501"
+is "no slot" "$(echo "900 901" | slots "$RUN/bandwidth" 10)" ""
+is "the first percentile of few" "$(percentile 1 <<< "$slots")" 0
+is "of many" "$(seq 300 | percentile 1) $(seq 300 | percentile 50)" "3 150"
 done_testing
