@@ -15,6 +15,8 @@
 #   case_NAME	runs it, all through attempt or each: it is called twice, at first
 #		to count them. Figures go to put ROW COLUMN SETTING VALUE.
 #   table_NAME	writes its rows, with row or worst_row.
+#   about_NAME	prints what make report says of it: a title; a text; an empty line;
+#		and for each figure NAME|UNIT|plot or nothing|WHAT IT IS.
 
 set -eu
 HERE=$(cd "$(dirname "$0")" && pwd)
@@ -100,8 +102,6 @@ environment "${QUICK:+true}" > "$RUN/before"
 PLANNED=$(attempt() { echo; }; plan | wc -l)
 : > "$RUN/took"
 plan
-jq --slurpfile took "$RUN/took" '.case_seconds = ($took | add)' \
-	"$RUN/before" > "$RUN/environment"
 
 # --- the table
 
@@ -119,5 +119,11 @@ for f in "$R"/*.*.*; do
 done | jq -R 'split("\t") | {name: .[0], column: .[1], setting: .[2],
 	value: (.[3] | tonumber)}' > "$RUN/runs"
 
-write_json "$OUT/$JSON.json" runs "$RUN/runs" "$RUN/environment"
+for kind in $CASES; do
+	about "$kind"
+done > "$RUN/cases"
+jq -n --slurpfile environment "$RUN/before" --slurpfile took "$RUN/took" \
+	--slurpfile cases "$RUN/cases" '{environment: ($environment[0] +
+		{case_seconds: ($took | add)}), $cases}' > "$RUN/more"
+write_json "$OUT/$JSON.json" runs "$RUN/runs" "$RUN/more"
 summary "$OUT/$JSON.json" unit stock by_hand modules all reference

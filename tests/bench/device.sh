@@ -101,6 +101,23 @@ case_device()
 	done
 }
 
+about_device()
+{
+	cat <<-'END'
+		The device
+		8 GiB are inflated while somebody asks QEMU's monitor all the time, with memory on
+		huge pages and on small ones; 3 GiB are inflated at once; and Debian's own driver
+		gives away 1 GiB.
+
+		qmp_gap|ms|plot|The longest time without an answer
+		qmp_gap_ratio|ratio||The same, by stock
+		inflate_vs_madvise|ratio||Time for 3 GiB, by that of one madvise
+		own_driver_discards|calls||Discards for 1 GiB from Debian's driver; `all` is the patched QEMU
+		coalesce_factor|ratio||The same, by the patched QEMU's
+		hugetlb_stock_driver|of 512||Huge pages of hugetlbfs that come back from Debian's driver
+	END
+}
+
 table_device()
 {
 	ratio_rows qmp_gap_ratio qmp_gap stock 1 stock modules all

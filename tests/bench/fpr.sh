@@ -88,6 +88,22 @@ case_fpr()
 	each by_hand modules all -- idle packing_cpu_share
 }
 
+about_fpr()
+{
+	cat <<-'END'
+		What free page reporting gives back of holes
+		A guest of 4 GiB fills 3.5 GiB, gives most of it back in pieces, and is left alone
+		for half a minute. All columns have free page reporting; `by hand` is
+		`vm.compaction_proactiveness=100`.
+
+		fpr_returned_share|%|plot|Of what is free in the guest, so much is the host's afterwards
+		fpr_moves|pages||Pages migrated meanwhile
+		fpr_moves_ratio|ratio||Pages migrated, by those of `by hand`
+		packing_cpu_share|%||CPU time of kcompactd, of the guest's
+		packing_idle|%||The same where nothing can be won
+	END
+}
+
 table_fpr()
 {
 	local idle

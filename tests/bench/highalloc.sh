@@ -119,6 +119,32 @@ fewer()
 	echo true
 }
 
+about_highalloc()
+{
+	local percent
+
+	cat <<-'END'
+		Huge pages in a guest with a balloon
+		The two tests that memory compaction was introduced with in 2010, in a guest
+		of 2 GiB that has a quarter, a half or three quarters of it in the balloon,
+		and in one that has as much memory and no balloon (`alone`). Memory is full of
+		page cache, and every second file was deleted. In the first test huge pages
+		are allocated in steps of 5 % of memory; in the second one at a time, up to
+		90 % of what is available, while a load like a compilation runs.
+
+	END
+	for percent in $PERCENTS; do
+		cat <<-END
+			highalloc_steps_$percent|%|plot|Huge pages, $percent % in the balloon, in steps, by those of the guest without one
+			steps_$percent|%||So much of memory became huge pages
+			steps_reclaimed_$percent|pages||Reclaimed for it
+			$(stress_row "$percent")|%|plot|Huge pages under load, $percent % in the balloon, of those that were wanted
+			stress_reclaimed_$percent|pages||Reclaimed for it
+			stress_jobs_failed_$percent|||Jobs of the load that failed for want of memory
+		END
+	done
+}
+
 # Success by that of a guest that has as much memory and no balloon.
 table_highalloc()
 {

@@ -45,6 +45,19 @@ case_hugetlb()
 	done
 }
 
+about_hugetlb()
+{
+	cat <<-'END'
+		A fragmented guest on hugetlbfs shrinks
+		The same with a guest of 2 GiB on shared huge pages of hugetlbfs, which
+		shrinks to 1 GiB, or to 1.5 GiB where every second page stays.
+
+		hugetlb_returned_share|%|plot|Of the huge pages that were asked for, so many are free on the host
+		hugetlb_seconds|s||Until the guest has shrunk
+		hugetlb_moves|pages||Pages that were migrated for it
+	END
+}
+
 table_hugetlb()
 {
 	worst_row hugetlb_returned_share % - "" min "of the huge pages that were \

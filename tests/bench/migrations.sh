@@ -23,6 +23,17 @@ migrations()
 
 case_migrations() { each stock modules all -- migrations migrations_ok; }
 
+about_migrations()
+{
+	cat <<-'END'
+		Migration
+		A guest goes from one QEMU to the next, each time while its balloon is on its way to
+		another target.
+
+		migrations_ok|||Migrations in a row that went well, with contents intact
+	END
+}
+
 table_migrations()
 {
 	worst_row migrations_ok migrations "all of them" \

@@ -53,6 +53,18 @@ case_oom()
 	each stock modules all -- growth oom_kills
 }
 
+about_oom()
+{
+	cat <<-'END'
+		Short of memory
+		Less is asked for than the guest uses (`steady`); or a process needs 800 MiB of a
+		guest of 1 GiB that has 900 in a balloon with deflate-on-OOM (`growth`).
+
+		oom_kills|||Processes that were killed
+		livelocks|||Guests in which nothing went on for two minutes
+	END
+}
+
 table_oom()
 {
 	worst_row oom_kills processes 0 "$(ours "<=" 9 0 0)" max \

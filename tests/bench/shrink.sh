@@ -79,6 +79,27 @@ case_shrink()
 	done
 }
 
+about_shrink()
+{
+	cat <<-'END'
+		A fragmented guest shrinks
+		A guest of 4 GiB fills 3.5 GiB (page cache: 3.3 GiB) and gives most of it
+		back in pieces: of 2, 4 or 8 pages (of `files`: files) one stays, the
+		others are dropped regularly or at random. Then it shrinks to 2 GiB, or,
+		where every second page stays, to 3 GiB; virtio-mem unplugs as much. `random
+		4` is the pattern `random`, one page of 4 stays. The last figure stands
+		beside a guest that had so little memory from the start, without a balloon
+		(`stock alone`).
+
+		shrink_thp_share|%|plot|Of what the host still holds of the guest's memory, so much is on huge pages
+		shrink_seconds|s|plot|Until the guest has shrunk
+		shrink_moves|pages||Pages that were migrated for it
+		moves_ratio|ratio|plot|Pages migrated, by those in the blocks that are cheapest to empty
+		shrink_time_vs_virtio_mem|ratio||Seconds, by those of virtio-mem
+		shrink_huge_pages|of 300|plot|Huge pages that the guest can allocate afterwards
+	END
+}
+
 table_shrink()
 {
 	worst_row shrink_thp_share % - "" min "of what the host holds, after; \

@@ -35,6 +35,18 @@ thp()
 
 case_thp() { each stock modules all -- thp compaction_keeps_thp; }
 
+about_thp()
+{
+	cat <<-'END'
+		Compaction beside a balloon
+		A guest has a quarter of its memory in the balloon, and memory is compacted 100 times
+		under a little load.
+
+		compaction_keeps_thp|%||Of the host's huge pages, so many are huge pages still
+		compaction_moves|pages||Pages migrated
+	END
+}
+
 table_thp()
 {
 	worst_row compaction_keeps_thp % ">= 98" "$(ours ">=" 0 98 98)" min \

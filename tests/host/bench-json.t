@@ -38,6 +38,11 @@ ok "it says what it was measured on" has '.environment | (.cores | . > 0) and
 		.guest_kernel.patched, .qemu.stock, .qemu.patched, .libvirt,
 		.ballast; type == "string" and . != "") and
 	(.case_seconds | length > 0 and all(.[]; type == "number"))'
+ok "each case says what it is about" has '.cases | length > 0 and all(.[];
+	(.name, .title, .text | type == "string" and . != "") and
+	all(.figures[]; (.name, .text | test("."))))'
+is "each figure is of a case" "$(jq -r '(.runs | map(.name) | unique) -
+	[.cases[].figures[].name] | join(" ")' "$json")" ""
 # The row is not better than any of its settings.
 ok "a figure is the median of one of its settings" has '
 	def median: sort | length as $n | if $n % 2 == 1 then .[($n - 1) / 2]

@@ -86,9 +86,30 @@ out=$(summary "$RUN/idle.json" all) || rc=$?
 is "nothing had a goal" "$rc $(grep '^verdict' <<< "$out" | cut -d '(' -f 1)" \
 	"0 verdict: NO GOALS; not run: idle "
 
-echo '{"cores": 2}' > "$RUN/here"
+echo '{"environment": {"cores": 2}}' > "$RUN/here"
 write_json "$RUN/here.json" more "$RUN/more" "$RUN/here"
 is "where it ran" "$(jq .environment.cores "$RUN/here.json")" 2
+about_one() { printf '%s\n' "A title" "Text" "of two lines." "" "rate|MiB/s|plot|How fast"; }
+is "what a case is about" "$(about one | jq -c)" '{"name":"one","title":"A title",'\
+'"text":"Text\nof two lines.","figures":[{"name":"rate","unit":"MiB/s","plot":true,'\
+'"text":"How fast"}]}'
+for file in "$TOP"/tests/bench/*.sh; do
+	(
+		quick() { echo "$2"; }
+		# shellcheck source=/dev/null
+		. "$file"
+		file=${file##*/}
+		about "${file%.sh}"
+	)
+done | jq -s > "$RUN/about"
+is "each of the benchmark's is" "$(jq length "$RUN/about")" \
+	"$(find "$TOP/tests/bench" -name '*.sh' | wc -l)"
+ok "with title, text and figures" jq -e 'all(.[]; (.title | test("^[A-Z].*[a-z]$")) and
+	(.text | test("\\.$")) and (.figures | length > 0) and all(.figures[];
+		(.name | test("^[a-z_0-9]+$")) and (.text | test("^[A-Z]"))))' "$RUN/about"
+is "each figure is one of them alone" "$(jq -r '[.[].figures[].name] |
+	group_by(.) | map(select(length > 1)[0]) | join(" ")' "$RUN/about")" ""
+
 PLANNED=4 ATTEMPTS=1 SECONDS=119
 is "what is ahead" "$(attempt third luck fine all)" \
 	"  2 of 4, about 2 min left"

@@ -470,16 +470,25 @@ environment()
 		  libvirt: $libvirt, ballast: $ballast, quick: $quick}'
 }
 
-# write_json JSON KEY FILE [ENVIRONMENT]: the rows, and the objects in the file as
-# KEY; a file of environment's.
+# about CASE: what it says of itself, for the report, as JSON; see bench.sh.
+about()
+{
+	"about_$1" | jq -Rs --arg name "$1" 'rtrimstr("\n") | split("\n\n") |
+		(.[0] | split("\n")) as $head | {$name, title: $head[0],
+		text: $head[1:] | join("\n"), figures: .[1] | split("\n") |
+		map(split("|") | {name: .[0], unit: .[1], plot: (.[2] == "plot"),
+			text: .[3]})}'
+}
+
+# write_json JSON KEY FILE [MORE]: the rows, and the objects in the file as KEY; a
+# file with one object, whose keys are added.
 write_json()
 {
-	jq -n --slurpfile rows "$ROWS" --arg key "$2" --slurpfile more "$3" \
-		--slurpfile environment "${4:-/dev/null}" \
+	jq -n --slurpfile rows "$ROWS" --arg key "$2" --slurpfile list "$3" \
+		--slurpfile more "${4:-/dev/null}" \
 		--arg accel "$ACCEL" --argjson seconds $SECONDS \
 		'{rows: $rows, accelerator: $accel, seconds: $seconds,
-		  ($key): $more} + if $environment == [] then {}
-			else {environment: $environment[0]} end' > "$1.new"
+		  ($key): $list} + ($more[0] // {})' > "$1.new"
 	mv "$1.new" "$1"
 }
 
