@@ -32,7 +32,7 @@ root_suite()
 	esac
 }
 
-# Debian 12 has Linux 6.12 in its security suite.
+# root_make VERSION PACKAGES TAR. Debian 12 has Linux 6.12 in its security suite.
 root_make()
 {
 	local suite mirror sources
@@ -43,34 +43,51 @@ root_make()
 	sources="deb $mirror $suite main"
 	[ "$1" != 12 ] || sources+=$'\n'"deb ${mirror%/debian}/debian-security $suite-security main"
 	unshare -m mmdebstrap --mode=root --variant=minbase \
-		--include="$(root_packages "$1")" \
+		--include="$2" \
 		--aptopt='APT::Install-Recommends "false"' \
 		--skip=cleanup/apt/lists \
 		"$suite" "$roots/new.$$.tar" - <<<"$sources" >"$LOG/root-$1.log" 2>&1 ||
 		{ rm -f "$roots/new.$$.tar"; die "no Debian $1: see build/log/root-$1.log"; }
-	mv "$roots/new.$$.tar" "$2"
+	mv "$roots/new.$$.tar" "$3"
+}
+
+# root_tar VERSION PACKAGES: prints where the archive of a Debian with these is, made
+# if it is not there.
+root_tar()
+{
+	local tar
+
+	command -v mmdebstrap >/dev/null ||
+		die "mmdebstrap not found; run 'make setup'"
+	tar=$roots/debian$1-$(hash <(echo "$2")).tar
+	mkdir -p "$roots"
+	[ -f "$tar" ] || root_make "$1" "$2" "$tar"
+	echo "$tar"
+}
+
+# root_unpack VERSION PACKAGES: a fresh one that has these, in ROOT.
+root_unpack()
+{
+	local tar
+
+	need_root "a Debian of its own"
+	need_space "$BUILD" 4
+	tar=$(root_tar "$1" "$2")
+	mkdir -p "$roots/archives-$1"
+	ROOT=$(mktemp -d "$BUILD/root.XXXXXX")
+	trap root_close EXIT
+	tar -C "$ROOT" -xf "$tar"
+	ROOT_ARCHIVES=$roots/archives-$1
 }
 
 # root_open VERSION
 root_open()
 {
-	local tar
-
-	need_root "installing packages in a Debian of its own"
-	command -v mmdebstrap >/dev/null ||
-		die "mmdebstrap not found; run 'make packages'"
-	need_space "$BUILD" 4
-	tar=$roots/debian$1-$(hash <(root_packages "$1")).tar
-	mkdir -p "$roots/archives-$1"
-	[ -f "$tar" ] || root_make "$1" "$tar"
-	ROOT=$(mktemp -d "$BUILD/root.XXXXXX")
-	trap root_close EXIT
-	tar -C "$ROOT" -xf "$tar"
+	root_unpack "$1" "$(root_packages "$1")"
 	# Nothing is started by being installed.
 	printf '#!/bin/sh\nexit 101\n' >"$ROOT/usr/sbin/policy-rc.d"
 	chmod 755 "$ROOT/usr/sbin/policy-rc.d"
 	mkdir "$ROOT/repository"
-	ROOT_ARCHIVES=$roots/archives-$1
 	# shellcheck disable=SC2016 # it is for the shell in there
 	inside 'ls /lib/modules' >"$ROOT.kernel"
 	ROOT_KERNEL=$(cat "$ROOT.kernel")
