@@ -106,12 +106,26 @@ guest_options()
 	a_number --vcpus "$vcpus" ""
 	a_number --nodes "$nodes" ""
 	[ "$virtio_mem" = 0 ] || a_number --virtio-mem "$virtio_mem" " of MiB"
-	[ "$disk" = 0 ] || a_number --disk "$disk" " of MiB"
+	case $disk in
+	0) ;;
+	*/*)	[ -r "$disk" ] || die "unusable disk: $disk is not there" ;;
+	*)	a_number --disk "$disk" " of MiB" ;;
+	esac
 	local param='[A-Za-z0-9_]+=[A-Za-z0-9_.:-]*'
 	[[ -z $params || $params =~ ^$param(,$param)*$ ]] ||
 		die "bad option: --params $params; use name=value,name=value"
 	kernel=$(kernel_path "$kernel")
 	qemu=$(qemu_path "$qemu")
+}
+
+# make_disk FILE MIB|FROM: an empty ext4, or a copy.
+make_disk()
+{
+	rm -f "$1"
+	case $2 in
+	*/*)	cp --sparse=always "$2" "$1" ;;
+	*)	truncate -s "${2}M" "$1" && mkfs.ext4 -qF "$1" ;;
+	esac
 }
 
 # guest_xml NAME OPTION...: the domain's XML, options as for guest_start. Makes
@@ -168,10 +182,8 @@ guest_xml()
 		more+="<target dev='vda' bus='virtio'/></disk>"
 		cmdline+=" ballast.disk=vda"
 		load+=,virtio_blk
-		rm -f "$RUN/$name.disk"
-		truncate -s "${disk}M" "$RUN/$name.disk"
-		mkfs.ext4 -qF "$RUN/$name.disk" ||
-			die "no disk for guest $name: mkfs.ext4 failed"
+		make_disk "$RUN/$name.disk" "$disk" ||
+			die "no disk for guest $name: $disk"
 	fi
 	[ -z "$load" ] || cmdline+=" ballast.load=${load#,}"
 	[ -z "$params" ] || cmdline+=" ballast.params=$params"
@@ -195,7 +207,7 @@ guest_xml()
 #   --fpr on|off (free page reporting)   --autodeflate on|off
 #   --prealloc on|off (all of the guest's memory touched by the host first)
 #   --virtio-mem MIB (more memory, that can be unplugged)
-#   --disk MIB (an empty ext4, on /mnt)
+#   --disk MIB (an empty ext4, on /mnt) or --disk FILE (a copy of this one)
 #   --cmdline "MORE KERNEL ARGUMENTS"
 guest_start()
 {
@@ -336,6 +348,58 @@ guest_check_log()
 guest_vmstat()
 {
 	guest_exec "$1" "sed -n 's/^$2 //p' /proc/vmstat"
+}
+
+# until_guest NAME SECONDS 'CONDITION': until it holds in the guest, looked at
+# there.
+until_guest()
+{
+	guest_exec "$1" "timeout $2 sh -c '
+		until $3; do usleep 50000; done'" $(($2 + 30))
+}
+
+# until_true SECONDS COMMAND...: the same on the host.
+until_true()
+{
+	local end=$((SECONDS + $1))
+
+	shift
+	until "$@"; do
+		[ $SECONDS -lt $end ] || return 1
+		sleep 0.1
+	done
+}
+
+# huge_pages NAME MOST: how many can be had; they are given back. Direct
+# compaction puts itself off after each failure, and remembers blocks to skip, so
+# its first answer says more of what was done before. It is asked, with compaction
+# by hand in between, until there are no more.
+huge_pages()
+{
+	guest_exec "$1" 'cd /proc/sys/vm
+		n=0 same=0
+		until [ $same = 3 ] || [ $n = '"$2"' ]; do
+			echo '"$2"' > nr_hugepages
+			now=$(cat nr_hugepages)
+			[ "$now" -gt $n ] && same=0 || same=$((same + 1))
+			n=$now
+			echo 1 > compact_memory
+		done
+		echo 0 > nr_hugepages
+		echo $n'
+}
+
+# huge_pages_most NAME: how many to ask for: what is free above the lowest
+# watermarks, but for 16 MiB of air for the agent. Some more could be had, since
+# what is on the CPUs' lists comes on top. But how many is luck there: two tries
+# with memory of processes alone differ by up to 6 per cent; and the agent does not
+# always survive that.
+huge_pages_most()
+{
+	guest_exec "$1" "awk '/^MemFree/ { pages += \$2 / 4 }
+		\$1 == \"min\" { pages -= \$2 }
+		END { print int((pages / 256 - 16) / 2) }' \
+		/proc/meminfo /proc/zoneinfo"
 }
 
 # --- the balloon

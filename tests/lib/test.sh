@@ -128,26 +128,6 @@ snap()
 		blockmap | grep offline')
 }
 
-# until_guest NAME SECONDS 'CONDITION': until it holds in the guest, looked at
-# there.
-until_guest()
-{
-	guest_exec "$1" "timeout $2 sh -c '
-		until $3; do usleep 50000; done'" $(($2 + 30))
-}
-
-# until_true SECONDS COMMAND...: the same on the host.
-until_true()
-{
-	local end=$((SECONDS + $1))
-
-	shift
-	until "$@"; do
-		[ $SECONDS -lt $end ] || return 1
-		sleep 0.1
-	done
-}
-
 # wait_pages NAME PAGES SECONDS MARK: until the guest has said since MARK that
 # its balloon holds so many pages of 4 KiB.
 wait_pages()
@@ -176,38 +156,6 @@ qmp_balloon()
 
 # hold NAME start|check|stop ...: memhold in the guest.
 hold() { guest_exec "$1" "hold ${*:2}"; }
-
-# huge_pages NAME MOST: how many can be had; they are given back. Direct
-# compaction puts itself off after each failure, and remembers blocks to skip, so
-# its first answer says more of what was done before. It is asked, with compaction
-# by hand in between, until there are no more.
-huge_pages()
-{
-	guest_exec "$1" 'cd /proc/sys/vm
-		n=0 same=0
-		until [ $same = 3 ] || [ $n = '"$2"' ]; do
-			echo '"$2"' > nr_hugepages
-			now=$(cat nr_hugepages)
-			[ "$now" -gt $n ] && same=0 || same=$((same + 1))
-			n=$now
-			echo 1 > compact_memory
-		done
-		echo 0 > nr_hugepages
-		echo $n'
-}
-
-# huge_pages_most NAME: how many to ask for: what is free above the lowest
-# watermarks, but for 16 MiB of air for the agent. Some more could be had, since
-# what is on the CPUs' lists comes on top. But how many is luck there: two tries
-# with memory of processes alone differ by up to 6 per cent; and the agent does not
-# always survive that.
-huge_pages_most()
-{
-	guest_exec "$1" "awk '/^MemFree/ { pages += \$2 / 4 }
-		\$1 == \"min\" { pages -= \$2 }
-		END { print int((pages / 256 - 16) / 2) }' \
-		/proc/meminfo /proc/zoneinfo"
-}
 
 # finish NAME: the guest's log must be clean; stop it.
 finish()
