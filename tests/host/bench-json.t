@@ -28,7 +28,9 @@ ok "no row is missing" has '[.rows[].name] as $have |
 	"shrink_time_vs_virtio_mem", "shrink_huge_pages",
 	"hugetlb_returned_share",
 	"highalloc_steps_25", "highalloc_steps_50", "highalloc_steps_75",
-	"highalloc_stress", "highalloc_stress_50", "highalloc_stress_75"] - $have == []'
+	"highalloc_stress", "highalloc_stress_50", "highalloc_stress_75",
+	"pages_bad", "pages_huge", "pages_success", "pages_moves",
+	"pages_kib"] - $have == []'
 ok "every single run is there, with its setting" has '.runs | length > 0 and
 	all(.[]; (.name, .column, .setting | type) == "string" and
 		(.value | type) == "number")'
