@@ -82,13 +82,13 @@ guest_options()
 
 	kernel=stock qemu=stock balloon=stock mem=4096 vcpus=2 nodes=1
 	fpr=off autodeflate=off backing=thp prealloc=off virtio_mem=0 disk=0
-	cmdline='' params=''
+	cmdline='' params='' system=''
 
 	while [ $# -gt 0 ]; do
 		case $1 in
 		--kernel|--qemu|--balloon|--params|--mem|--vcpus|--nodes|\
 		--fpr|--autodeflate|--backing|--prealloc|--virtio-mem|--disk|\
-		--cmdline) ;;
+		--cmdline|--system) ;;
 		*)	die "bad option: $1; see tests/README.md" ;;
 		esac
 		[ $# -ge 2 ] ||
@@ -114,7 +114,12 @@ guest_options()
 	local param='[A-Za-z0-9_]+=[A-Za-z0-9_.:-]*'
 	[[ -z $params || $params =~ ^$param(,$param)*$ ]] ||
 		die "bad option: --params $params; use name=value,name=value"
-	kernel=$(kernel_path "$kernel")
+	if [ -n "$system" ]; then
+		[ -r "$system" ] || die "unusable disk: $system is not there"
+		system=$(realpath "$system")
+	else
+		kernel=$(kernel_path "$kernel")
+	fi
 	qemu=$(qemu_path "$qemu")
 }
 
@@ -134,7 +139,7 @@ guest_xml()
 {
 	local name=$1 type cpu backing_xml='' balloon_xml n numa='' maxmem='' more=''
 	local kernel qemu balloon mem vcpus nodes fpr autodeflate backing prealloc \
-		virtio_mem disk cmdline params load=''
+		virtio_mem disk cmdline params system boot reboot=destroy load=''
 
 	shift
 	guest_options "$@"
@@ -185,15 +190,21 @@ guest_xml()
 		make_disk "$RUN/$name.disk" "$disk" ||
 			die "no disk for guest $name: $disk"
 	fi
+	if [ -n "$system" ]; then
+		more+="<disk type='file'><driver name='qemu' type='raw' cache='unsafe'/>"
+		more+="<source file='$system'/><target dev='vda' bus='virtio'/></disk>"
+	fi
 	[ -z "$load" ] || cmdline+=" ballast.load=${load#,}"
 	[ -z "$params" ] || cmdline+=" ballast.params=$params"
 	cmdline=${cmdline//&/&amp;}
 	cmdline=${cmdline//</&lt;}
+	boot="<kernel>$kernel</kernel><initrd>$OUT/initramfs.cpio.gz</initrd>"
+	boot+="<cmdline>$cmdline</cmdline>"
+	[ -z "$system" ] || boot="<boot dev='hd'/>" reboot=restart
 	sed -e "s|@TYPE@|$type|; s|@NAME@|$name|; s|@MEM@|$mem|" \
 		-e "s|@MAXMEM@|$maxmem|; s|@MORE@|$more|" \
-		-e "s|@VCPUS@|$vcpus|; s|@KERNEL@|$kernel|" \
-		-e "s|@INITRD@|$OUT/initramfs.cpio.gz|; s|@CPU@|$cpu|" \
-		-e "s|@CMDLINE@|${cmdline//&/\\&}|; s|@EMULATOR@|$qemu|" \
+		-e "s|@VCPUS@|$vcpus|; s|@CPU@|$cpu|; s|@REBOOT@|$reboot|" \
+		-e "s|@BOOT@|${boot//&/\\&}|; s|@EMULATOR@|$qemu|" \
 		-e "s|@BACKING@|$backing_xml|; s|@BALLOON@|$balloon_xml|" \
 		-e "s|@CONSOLE@|$RUN/$name.console|" \
 		"$HERE_GUEST/domain.xml"
@@ -209,19 +220,30 @@ guest_xml()
 #   --virtio-mem MIB (more memory, that can be unplugged)
 #   --disk MIB (an empty ext4, on /mnt) or --disk FILE (a copy of this one)
 #   --cmdline "MORE KERNEL ARGUMENTS"
+#   --system FILE (a disk with a system of its own, which it boots; not with --kernel,
+#     --balloon, --params, --cmdline and --disk, which are for the tests' image)
 guest_start()
 {
-	local name=$1 why
+	local name=$1 from
 
 	guest_xml "$@" > "$RUN/$name.xml"
 	: > "$RUN/$name.console"
-	local from
 	from=$(($(wc -l < "$RUN/events") + 1))
 	vsh create "$RUN/$name.xml" > "$RUN/$name.create" 2>&1 ||
 		die "guest $name does not start:" \
 			"$(tail -n 1 "$RUN/$name.create");" \
 			"see ${RUN#"$TOP"/}/log/qemu/$name.log"
-	wait_line "${BOOT_TIMEOUT:-120}" "$RUN/events" "$from" \
+	wait_up "$name" "$from"
+	trace_on "$name" virtio_balloon_to_target virtio_balloon_set_config
+}
+
+# wait_up NAME FROM: until the guest that boots since that line of libvirt's events
+# has its agent.
+wait_up()
+{
+	local name=$1 why
+
+	wait_line "${BOOT_TIMEOUT:-120}" "$RUN/events" "$2" \
 		"'agent-lifecycle'.*'$name'.*'connected'|'lifecycle'.*'$name'.*(Stopped|Crashed)" \
 		> "$RUN/$name.event" || true
 	# Without the event, the agent itself is asked once.
@@ -238,7 +260,28 @@ guest_start()
 		why=$(tail -n 1 "$RUN/$name.init")
 		die "guest $name: ${why:-no answer}; run 'make drivers guest'"
 	}
-	trace_on "$name" virtio_balloon_to_target virtio_balloon_set_config
+}
+
+# guest_reboot NAME: as its user would. Its QEMU stays.
+guest_reboot()
+{
+	local from
+
+	from=$(($(wc -l < "$RUN/events") + 1))
+	vsh reboot "$1" --mode agent > /dev/null
+	wait_up "$1" "$from"
+}
+
+# guest_poweroff NAME [SECONDS]: the same; what is on its disk is whole.
+guest_poweroff()
+{
+	local from
+
+	from=$(($(wc -l < "$RUN/events") + 1))
+	vsh shutdown "$1" --mode agent > /dev/null
+	wait_line "${2:-120}" "$RUN/events" "$from" \
+		"'lifecycle'.*'$1'.*Stopped" > /dev/null ||
+		die "guest $1 does not stop; see ${RUN#"$TOP"/}/$1.console"
 }
 
 guest_running()
@@ -280,7 +323,7 @@ agent()
 # stderr and exit status are ours. 124 if it takes longer (default 300 s).
 guest_exec()
 {
-	local name=$1 pid reply end=$((SECONDS + ${3:-300})) nap=0.02
+	local name=$1 pid reply begin=$SECONDS end=$((SECONDS + ${3:-300})) nap=0.02
 
 	reply=$(agent "$name" "$(jq -cn --arg c "$2" '{execute: "guest-exec",
 		arguments: {path: "/bin/sh", arg: ["-c", $c],
@@ -291,9 +334,10 @@ guest_exec()
 			"arguments": {"pid": '"$pid"'}}') || return 125
 		[ "$(jq .return.exited <<< "$reply")" = false ] || break
 		[ $SECONDS -lt $end ] || return 124
-		# The agent has no event for this.
+		# The agent has no event for this. Asking costs the guest time, too.
 		sleep $nap
 		[ $nap != 0.02 ] || nap=0.1
+		[ $((SECONDS - begin)) -lt 60 ] || nap=1
 	done
 	jq -r '.return["out-data"] // empty' <<< "$reply" | base64 -d
 	jq -r '.return["err-data"] // empty' <<< "$reply" | base64 -d >&2

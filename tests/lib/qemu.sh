@@ -172,7 +172,7 @@ vm_start()
 	local name=$1 dir=$RUN/vm/$1 rest=() args=() device image='' incoming='' memfd='' monitor=''
 	# shellcheck disable=SC2034 # what guest_options sets
 	local kernel qemu balloon mem vcpus nodes fpr autodeflate backing prealloc \
-		virtio_mem disk cmdline params
+		virtio_mem disk cmdline params system
 	local options=("${@:2}")
 
 	shift
@@ -192,7 +192,7 @@ vm_start()
 	done
 	guest_options "${rest[@]}"
 	# Not those that take more than a QEMU with nothing in it.
-	[ "$nodes $virtio_mem $disk" = "1 0 0" ] ||
+	[ "$nodes $virtio_mem $disk$system" = "1 0 0" ] ||
 		die "bad option: ${options[*]}; use guest_start for it"
 
 	if [ "$ACCEL" = kvm ]; then

@@ -8,6 +8,9 @@
 #
 # From there on the script runs on the private libvirtd, see libvirt.sh; with vms
 # instead of guests it has none, and runs QEMU itself, see qemu.sh.
+#
+# GUESTS_QEMU and GUESTS_KERNEL, if set before, are what the accelerator is tried with,
+# instead of "stock"; as in qemu_path and kernel_path.
 
 HERE_TEST=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=scripts/lib.sh
@@ -38,7 +41,8 @@ guests_begin()
 		[ -r "$OUT/initramfs.cpio.gz" ] ||
 			die "no guest image: build/out/initramfs.cpio.gz;" \
 				"run 'make guest'"
-		accel_probe "$(qemu_path stock)" "$(kernel_path stock)" \
+		accel_probe "$(qemu_path "${GUESTS_QEMU:-stock}")" \
+			"$(kernel_path "${GUESTS_KERNEL:-stock}")" \
 			"$OUT/initramfs.cpio.gz"
 	fi
 	"$@"
