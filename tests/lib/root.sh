@@ -10,17 +10,25 @@
 #	inside COMMAND...	# in it, with namespaces of its own
 #	root_repository DIR	# apt in it knows the packages there
 #	root_close
+#
+# "13 guest" instead of 13 is one that a guest boots: with root_image on a disk.
 
 roots=$CACHE/roots
 
-# What is in one beside a minimal Debian: all but what a test is about.
+# root_packages VERSION [guest]: what is in one beside a minimal Debian: all but what
+# a test is about.
 root_packages()
 {
-	local kernel=linux-headers-cloud-amd64
+	local kernel=cloud-amd64 all=dkms,gcc,make,openssl,initramfs-tools
 
-	[ "$1" != 12 ] || kernel=linux-headers-6.12-cloud-amd64
-	echo "dkms,gcc,make,openssl,initramfs-tools,$kernel,libvirt-daemon-system," \
-		"libvirt-clients,qemu-system-x86" | tr -d ' '
+	[ "$1" != 12 ] || kernel=6.12-cloud-amd64
+	all+=,linux-headers-$kernel
+	case ${2:-} in
+	guest)	all+=,linux-image-$kernel,systemd-sysv,udev,dbus,procps,busybox
+		all+=,mokutil,zstd,qemu-guest-agent,grub-pc-bin,grub-common ;;
+	*)	all+=,libvirt-daemon-system,libvirt-clients,qemu-system-x86 ;;
+	esac
+	echo "$all"
 }
 
 root_suite()
@@ -52,7 +60,7 @@ root_make()
 }
 
 # root_tar VERSION PACKAGES: prints where the archive of a Debian with these is, made
-# if it is not there.
+# if it is not in the cache, which needs the network.
 root_tar()
 {
 	local tar
@@ -80,10 +88,10 @@ root_unpack()
 	ROOT_ARCHIVES=$roots/archives-$1
 }
 
-# root_open VERSION
+# root_open VERSION [guest]: a fresh one with what root_packages says.
 root_open()
 {
-	root_unpack "$1" "$(root_packages "$1")"
+	root_unpack "$1" "$(root_packages "$@")"
 	# Nothing is started by being installed.
 	printf '#!/bin/sh\nexit 101\n' >"$ROOT/usr/sbin/policy-rc.d"
 	chmod 755 "$ROOT/usr/sbin/policy-rc.d"
@@ -125,29 +133,71 @@ root_run()
 			sh -c "$3"' - "$ROOT" "$ROOT_ARCHIVES" "$1" </dev/null
 }
 
-# in_apt ARGUMENT...: the packages that it fetched stay in the cache.
-in_apt()
-{
-	root_run "apt-get -q -y -o APT::Keep-Downloaded-Packages=true \
-		-o APT::Sandbox::User=root -o Dpkg::Use-Pty=0 $*"
-}
+# What apt is run with, in a guest, too; and with root_update it looks at our packages
+# alone, not on the network.
+root_apt="apt-get -q -y -o APT::Keep-Downloaded-Packages=true \
+	-o APT::Sandbox::User=root -o Dpkg::Use-Pty=0"
+root_update="-o Dir::Etc::sourcelist=sources.list.d/ballast.list \
+	-o Dir::Etc::sourceparts=- -o APT::Get::List-Cleanup=0 update"
 
-# root_repository DIR: apt looks there alone for new packages, not on the network.
+# in_apt ARGUMENT...: the packages that it fetched stay in the cache.
+in_apt() { root_run "$root_apt $*"; }
+
+# root_repository DIR: apt knows the packages there.
 root_repository()
 {
 	rm -f "$ROOT"/repository/*
 	cp "$1"/*.deb "$1"/Packages "$1"/Release "$ROOT/repository/"
 	echo 'deb [trusted=yes] file:/repository ./' \
 		>"$ROOT/etc/apt/sources.list.d/ballast.list"
-	in_apt -o Dir::Etc::sourcelist=sources.list.d/ballast.list \
-		-o Dir::Etc::sourceparts=- -o APT::Get::List-Cleanup=0 update
+	in_apt "$root_update"
 }
 
-# root_files: all there is, but for what dpkg, apt and the log keep about packages
-# that are gone.
-root_files()
+# A script for the folder to look through: all there is, but for what dpkg, apt and
+# the log keep about packages that are gone.
+root_files='find . -xdev \( -path ./proc -o -path ./dev -o -path ./repository \
+	-o -path ./var/cache -o -path ./var/log -o -path ./var/lib/dpkg \
+	-o -path ./var/lib/apt -o -path ./tmp \) -prune -o -print | sort'
+
+root_files() { (cd "$ROOT" && eval "$root_files"); }
+
+# root_newer DIR: packages there, as if something had been committed a second later.
+root_newer()
 {
-	(cd "$ROOT" && find . -xdev \( -path ./proc -o -path ./dev -o -path ./repository \
-		-o -path ./var/cache -o -path ./var/log -o -path ./var/lib/dpkg \
-		-o -path ./var/lib/apt -o -path ./tmp \) -prune -o -print | sort)
+	(. "$TOP/packaging/version.sh"
+	SOURCE_DATE_EPOCH=$((SOURCE_DATE_EPOCH + 1)) PACKAGES_OUT=$1 \
+		"$TOP/packaging/build.sh" >"$LOG/newer.log" 2>&1) ||
+		die "no newer packages: see build/log/newer.log"
+}
+
+# root_image FILE MIB: ROOT on a disk with a boot loader, which reads at each boot
+# the kernel and the initramfs that the packages have put on it.
+root_image()
+{
+	local gap=2048 base=$ROOT/usr/lib/grub/i386-pc
+
+	rm "$ROOT/usr/sbin/policy-rc.d"
+	echo guest >"$ROOT/etc/hostname"
+	# It is not asked who it is, and nothing takes apt's lock by itself.
+	inside 'systemd-machine-id-setup
+		systemctl mask apt-daily.timer apt-daily-upgrade.timer' \
+		>"$LOG/image.log" 2>&1
+	cat >"$ROOT/load.cfg" <<-'END'
+		linux /vmlinuz root=/dev/vda1 rw console=ttyS0 loglevel=5 panic=-1
+		initrd /initrd.img
+		boot
+	END
+	inside 'grub-mkimage -O i386-pc -p "(hd0,msdos1)/" -c /load.cfg -o /core.img \
+		biosdisk part_msdos ext2 linux' >>"$LOG/image.log" 2>&1 ||
+		die "no boot loader: see build/log/image.log"
+	[ "$(stat -c %s "$ROOT/core.img")" -lt $(((gap - 1) * 512)) ] ||
+		die "the boot loader has $gap sectors, and needs more"
+	truncate -s "$2M" "$1"
+	echo "$gap,,L,*" | sfdisk -q "$1"
+	dd if="$base/boot.img" of="$1" bs=440 count=1 conv=notrunc status=none
+	dd if="$ROOT/core.img" of="$1" seek=1 conv=notrunc status=none
+	rm "$ROOT/core.img" "$ROOT/load.cfg"
+	mkfs.ext4 -qF -d "$ROOT" -E "offset=$((gap * 512))" "$1" \
+		"$(($2 * 1024 - gap / 2))k" >>"$LOG/image.log" 2>&1 ||
+		die "no disk image: see build/log/image.log"
 }

@@ -51,10 +51,7 @@ mokutil()
 	chmod 755 "$ROOT/usr/local/bin/mokutil"
 }
 
-# As if something had been committed a second later.
-(. "$TOP/packaging/version.sh"
-SOURCE_DATE_EPOCH=$((SOURCE_DATE_EPOCH + 1)) PACKAGES_OUT=$newer \
-	"$TOP/packaging/build.sh" >"$LOG/newer.log" 2>&1) || die "no newer packages"
+root_newer "$newer"
 
 one()
 {
