@@ -152,6 +152,26 @@ later_row()
 		reference="$(value "$1" virtio_mem later)"
 }
 
+about_cycle()
+{
+	cat <<-'END'
+		Shrink, grow and touch, over and over
+		A guest that is not fragmented shrinks to a quarter, grows, and touches its memory,
+		as in the paper on HyperAlloc (EuroSys 2025). The first round of a guest is apart
+		(`first`): memory was never used by then, and an emulator translates code. `fpr` is
+		free page reporting alone: a process ends, and the host gets back what it had. Where
+		the host has the memory, rates are of the bytes by which QEMU's process changed;
+		otherwise of what came to the balloon or left it.
+
+		cycle_shrink_touched|MiB/s|plot|Shrinking, when the guest has written all of its memory
+		cycle_shrink_untouched|MiB/s|plot|Shrinking, when the guest has not touched it since it grew
+		cycle_untouched_host_mib|MiB||So much more the host had to hold for that
+		cycle_grow_touched|MiB/s||Growing, after the first
+		cycle_grow_untouched|MiB/s||Growing, after the second
+		cycle_touch|MiB/s|plot|The guest writes what it has got back
+	END
+}
+
 table_cycle()
 {
 	later_row cycle_shrink_touched "that the host got back"

@@ -173,6 +173,22 @@ case_driver_pages()
 	each stock all -- driver_pages "$PAGES_ROWS" processes
 }
 
+about_driver_pages()
+{
+	cat <<-'END'
+		Huge pages where half of memory is a driver's
+		Half of a guest's memory, in scattered pages, is a driver's, stores files of the
+		guest's image, and is read again afterwards. Meanwhile the guest allocates as many
+		huge pages as it can. In `processes` it is memory of a process.
+
+		pages_huge|%|plot|Huge pages that were won, of those that there is memory for
+		pages_success|%||Pages that were migrated, of all that were tried
+		pages_moves|pages||Pages that were migrated for each huge page
+		pages_kib|KiB||Stored on a page, with lz4
+		pages_bad|||Parts of what was stored that were not the same afterwards
+	END
+}
+
 table_driver_pages()
 {
 	local ran=true
