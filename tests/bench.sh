@@ -29,7 +29,7 @@ HERE=$(cd "$(dirname "$0")" && pwd)
 
 # What make bench runs, in this order; and what proves goals of its own, and would
 # take as long again.
-BENCH="cycle shrink hugetlb highalloc interference driver_pages"
+BENCH="cycle shrink hugetlb highalloc interference driver_pages scale"
 GOALS="fpr thp oom migrations device"
 
 for kind; do
@@ -50,11 +50,13 @@ QUICK=${BENCH_QUICK:-}
 quick() { if [ -n "$QUICK" ]; then echo "$1"; else echo "$2"; fi; }
 
 # How a guest is fragmented: PATTERN:KEEP:SEED, see guest/memhold.c; one of KEEP pages
-# or files stays. All patterns with all shares, each with another seed, and one with
-# all three seeds, as runs of the same setting.
+# or files stays. All patterns with all shares, each with another seed; and one again,
+# with the other seeds, as runs of the same setting.
 # shellcheck disable=SC2034
 FRAGMENTS=$(quick random:4:1 "regular:8:1 random:8:2 files:8:3 regular:4:2 random:4:3
-	files:4:1 regular:2:3 random:2:1 files:2:2 random:4:1 random:4:2")
+	files:4:1 regular:2:3 random:2:1 files:2:2")
+# shellcheck disable=SC2034
+FRAGMENTS_AGAIN=$(quick "" "random:4:1 random:4:2")
 
 for kind in $CASES; do
 	# shellcheck source=/dev/null

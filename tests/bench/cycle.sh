@@ -15,7 +15,7 @@
 #
 # Reporting is off; column fpr is nothing but that, with a process that ends.
 
-CYCLE_ROUNDS=$(quick 2 4)
+CYCLE_ROUNDS=$(quick 2 3)
 CYCLE_ROWS="cycle_shrink_touched cycle_shrink_untouched cycle_grow_touched"
 CYCLE_ROWS+=" cycle_grow_untouched cycle_touch"
 
@@ -31,17 +31,27 @@ cycle_mib()
 	echo $mib
 }
 
-# touch NAME MIB: a process writes so much, and ends; prints the guest's seconds.
+# touch_all NAME MIB: processes, one for each CPU, write so much, and end; prints the
+# guest's seconds.
 touch_all()
 {
 	# shellcheck disable=SC2016
-	guest_exec "$1" 'rm -f /tmp/memsteady.state
+	guest_exec "$1" 'rm -f /tmp/touch.*
+		cpus=$(nproc) pids=
 		read a x < /proc/uptime
-		setsid memsteady '"$2"' > /run/steady.log 2>&1 </dev/null &
-		until [ -e /tmp/memsteady.state ]; do usleep 10000; done
+		for i in $(seq $cpus); do
+			setsid memsteady $(('"$2"' / cpus)) /tmp/touch.$i \
+				> /dev/null 2>&1 </dev/null &
+			pids="$pids $!"
+		done
+		for i in $(seq $cpus); do
+			until [ -e /tmp/touch.$i ]; do usleep 10000; done
+		done
 		read b x < /proc/uptime
-		kill $!
-		while kill -0 $! 2>/dev/null; do usleep 10000; done
+		kill $pids
+		for p in $pids; do
+			while kill -0 $p 2>/dev/null; do usleep 10000; done
+		done
 		echo "$a $b" | awk "{ print \$2 - \$1 }"'
 }
 

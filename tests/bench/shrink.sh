@@ -72,7 +72,7 @@ case_shrink()
 {
 	local hole
 
-	for hole in $FRAGMENTS; do
+	for hole in $FRAGMENTS $FRAGMENTS_AGAIN; do
 		each virtio_mem stock modules all -- \
 			shrink "$SHRINK_ROWS" ${hole//:/ }
 		each stock_alone -- small shrink_huge_pages ${hole//:/ }

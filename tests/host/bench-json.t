@@ -24,9 +24,12 @@ ok "units are strings, verdicts yes or no, or null for what did not run or has n
 	'all(.rows[]; (.unit | type) == "string" and
 		(.ok == null or (.ok | type) == "boolean"))'
 ok "no row is missing" has '[.rows[].name] as $have |
-	["shrink_thp_share", "shrink_seconds", "moves_ratio",
+	["cycle_shrink_touched", "cycle_shrink_untouched",
+	"cycle_grow_touched", "cycle_grow_untouched", "cycle_touch",
+	"shrink_thp_share", "shrink_seconds", "moves_ratio",
 	"shrink_time_vs_virtio_mem", "shrink_huge_pages",
-	"hugetlb_returned_share",
+	"hugetlb_returned_share", "interference_p1", "scale_seconds_per_gib",
+	"scale_fragmented_seconds_per_gib", "scale_moves_per_gib", "scale_flat",
 	"highalloc_steps_25", "highalloc_steps_50", "highalloc_steps_75",
 	"highalloc_stress", "highalloc_stress_50", "highalloc_stress_75",
 	"pages_bad", "pages_huge", "pages_success", "pages_moves",

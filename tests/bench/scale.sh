@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+#
+# Guests of 1 to 16 GiB, on one and two nodes, shrink to half: what a GiB costs.
+
+# MIB:NODES
+SCALE=$(quick "1024:1 4096:1 2048:2" \
+	"1024:1 2048:1 4096:1 8192:1 16384:1 2048:2 8192:2")
+SCALE_ROWS="scale_seconds_per_gib scale_fragmented_seconds_per_gib"
+SCALE_ROWS+=" scale_moves_per_gib scale_flat"
+
+# ratio A B
+ratio() { awk "BEGIN { printf \"%.2f\", $1 / $2 }"; }
+
+# per_gib FIGURE MIB
+per_gib() { awk "BEGIN { printf \"%.3f\", $1 * 1024 / $2 }"; }
+
+# scale COLUMN MIB NODES: at first not fragmented, then with the first of each four
+# pages in use.
+scale()
+{
+	local column=$1 mib=$2 setting=$2_$3 half=$(($2 / 2)) s
+
+	available "$mib"
+	# shellcheck disable=SC2046
+	boot g "$column" off none --mem "$mib" --nodes "$3" \
+		$(no_packing "$column")
+	s=$(reach g $half 300)
+	reach g "$mib" 300 > /dev/null
+	fragment g regular 4 1 $((mib * 7 / 8 - 64))
+	shrunk g $((half / 2)) reach g $half 300
+	put scale_seconds_per_gib "$column" "$setting" "$(per_gib "$s" $half)"
+	put scale_fragmented_seconds_per_gib "$column" "$setting" \
+		"$(per_gib "$TOOK" $half)"
+	put scale_moves_per_gib "$column" "$setting" $((MOVED * 1024 / half))
+	progress "$s s, fragmented $TOOK s, $MOVED moves of $NEEDED needed"
+	finish g "$column" "$SCALE_ROWS"
+}
+
+case_scale()
+{
+	local guest
+
+	for guest in $SCALE; do
+		each stock modules all -- scale "$SCALE_ROWS" ${guest/:/ }
+	done
+}
+
+table_scale()
+{
+	local raw=scale_fragmented_seconds_per_gib column setting all
+
+	worst_row scale_seconds_per_gib s/GiB - "" max \
+		"not fragmented; MiB_NODES" reference=
+	worst_row $raw s/GiB - "" max "one page of four in use" reference=
+	worst_row scale_moves_per_gib pages/GiB - "" max \
+		"one page of four in use" reference=
+	for column in stock modules all; do
+		# From the smallest guest to the largest.
+		all=$(for setting in $(settings $raw $column |
+				sed -n '/_1$/p' | sort -g); do
+			value $raw $column "$setting"
+		done)
+		[ -z "$all" ] || put scale_flat $column 1_node \
+			"$(ratio "$(tail -n 1 <<< "$all")" "$(median <<< "$all")")"
+	done
+	worst_row scale_flat ratio "<= 1.5" "$(ours "<=" 99 1.5 1.5)" max \
+		"seconds per GiB of the largest guest, by the median of all; \
+one node, fragmented" reference=
+}
