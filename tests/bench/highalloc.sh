@@ -148,7 +148,7 @@ about_highalloc()
 # Success by that of a guest that has as much memory and no balloon.
 table_highalloc()
 {
-	local percent name raw reclaimed
+	local percent name raw reclaimed goal
 
 	for percent in $PERCENTS; do
 		name=highalloc_steps_$percent
@@ -165,7 +165,10 @@ $(spread "$reclaimed" stock_alone stock modules ballast_alone all)" \
 	done
 	for percent in $PERCENTS; do
 		name=$(stress_row "$percent")
-		worst_row "$name" % ">= 98" "$(ours ">=" 0 98 98)" min \
+		# What was promised is of a quarter in the balloon.
+		goal=-
+		[ "$percent" != 25 ] || goal=">= 98"
+		worst_row "$name" % "$goal" "$(ours ">=" 0 98 98)" min \
 			"pages reclaimed: $(spread "stress_reclaimed_$percent" \
 				stock_alone stock modules all); jobs that \
 failed: $(spread "stress_jobs_failed_$percent" stock_alone stock modules all)" \
