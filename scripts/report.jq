@@ -21,7 +21,9 @@ def line: "| " + join(" | ") + " |";
 def table($head): ($head | line), ($head | map("---") | line), (.[] | line);
 
 # Of the runs of one figure: [{setting, COLUMN: {median, min, max, n}}].
-def settings: group_by(.setting) | map({setting: .[0].setting} +
+# Sorted as people count: 2048 before 16384.
+def settings: group_by(.setting) | sort_by([.[0].setting |
+	scan("[0-9]+|[^0-9]+") | tonumber? // .]) | map({setting: .[0].setting} +
 	(group_by(.column) | map({key: .[0].column, value: map(.value) |
 		{median: median, min: min, max: max, n: length}}) | from_entries));
 

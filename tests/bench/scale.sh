@@ -46,6 +46,20 @@ case_scale()
 	done
 }
 
+about_scale()
+{
+	cat <<-'END'
+		Guests of 1 to 16 GiB
+		Guests shrink to half, on one node and on two; `4096 2` is 4 GiB on two nodes. What a
+		GiB costs should not depend on how many there are.
+
+		scale_seconds_per_gib|s/GiB|plot|Of a guest that is not fragmented
+		scale_fragmented_seconds_per_gib|s/GiB|plot|Where one of four pages is in use
+		scale_moves_per_gib|pages/GiB||Migrated for it
+		scale_flat|ratio||Seconds per GiB of the largest guest, by the median of all, fragmented, on one node
+	END
+}
+
 table_scale()
 {
 	local raw=scale_fragmented_seconds_per_gib column setting all

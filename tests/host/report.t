@@ -26,6 +26,8 @@ runs()
 	runs seconds stock random_4 10 20
 	runs seconds stock regular_2 1234.5
 	runs moves all random_4 0.00049
+	runs size all 16384_1 1
+	runs size all 2048_1 1
 } >"$run/runs"
 jq -n --slurpfile runs "$run/runs" '{
 	seconds: 600, accelerator: "tcg", $runs, environment: {cpu: "a CPU", quick: false,
@@ -33,7 +35,8 @@ jq -n --slurpfile runs "$run/runs" '{
 	cases: [{name: "shrink", title: "Shrinking", text: "A guest shrinks.", figures: [
 		{name: "seconds", unit: "s", text: "How long", plot: true},
 		{name: "never", unit: "s", text: "Not run", plot: true},
-		{name: "moves", unit: "pages", text: "Moved", plot: false}]}],
+		{name: "moves", unit: "pages", text: "Moved", plot: false},
+		{name: "size", unit: "", text: "Sizes", plot: false}]}],
 	rows: [
 		{name: "slower", unit: "ratio", goal: "<= 1", ok: false,
 			stock: 1, all: 1.2},
@@ -58,6 +61,8 @@ says "columns in their order" '|  | stock | all |'
 says "median, least and greatest" '| random 4 | 15 (10 to 20) | 2 (1 to 3) |'
 says "one run, and none" '| regular 2 | 1235 | - |'
 says "small figures" "| random 4 | 0.00049 |"
+is "sizes in their order" "$(grep -o '^| [0-9]* 1 |' "$run/page" | xargs)" \
+	'| 2048 1 | | 16384 1 |'
 says "a plot" '![seconds](performance/seconds.svg)'
 silent "none where it is not wanted" 'performance/moves'
 silent "nor a figure that nobody has" 'Not run'

@@ -104,7 +104,7 @@ for file in "$TOP"/tests/bench/*.sh; do
 done | jq -s > "$RUN/about"
 is "each of the benchmark's is" "$(jq length "$RUN/about")" \
 	"$(find "$TOP/tests/bench" -name '*.sh' | wc -l)"
-ok "with title, text and figures" jq -e 'all(.[]; (.title | test("^[A-Z].*[a-z]$")) and
+ok "with title, text and figures" jq -e 'all(.[]; (.title | test("^[A-Z].*[A-Za-z]$")) and
 	(.text | test("\\.$")) and (.figures | length > 0) and all(.figures[];
 		(.name | test("^[a-z_0-9]+$")) and (.text | test("^[A-Z]"))))' "$RUN/about"
 is "each figure is one of them alone" "$(jq -r '[.[].figures[].name] |
