@@ -12,7 +12,7 @@ unexport MAKEFLAGS MFLAGS
 .PHONY: help demo bench bench-quick bench-goals report check check-host check-qemu \
 	check-drivers check-cooperation check-libvirt check-packages check-guest torture setup \
 	kernel kernel-debug qemu qemu-fuzz drivers libvirt guest packages \
-	kernel-package lint clean distclean
+	disk kernel-package lint clean distclean
 
 help:		## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' Makefile | expand -t 20
@@ -20,9 +20,9 @@ help:		## this list
 demo: setup kernel qemu drivers guest	## the main job on real parts, stock and Ballast side by side
 	@scripts/room.sh tests/demo.sh
 
-bench: setup kernel qemu drivers guest	## what a balloon costs and gives, stock and Ballast side by side
+bench: setup kernel qemu drivers libvirt guest disk	## what a balloon costs and gives, stock and Ballast side by side
 	@scripts/room.sh tests/bench.sh
-bench-quick: setup kernel qemu drivers guest	## the same with one setting of each case
+bench-quick: setup kernel qemu drivers libvirt guest disk	## the same with one setting of each case
 	@BENCH_QUICK=1 scripts/room.sh tests/bench.sh
 bench-goals: setup kernel qemu drivers guest	## the cases that make bench leaves out: reporting, huge pages kept, OOM, migration, the device
 	@BENCH_CASES=goals scripts/room.sh tests/bench.sh
@@ -69,6 +69,8 @@ libvirt: setup	## the host's programs: ballastd, ballastctl, the hook
 	@scripts/libvirt.sh
 guest: setup	## the guest's initramfs
 	@scripts/room.sh tests/guest/build.sh
+disk: setup	## a disk for the guest with a compiler and source, for make bench
+	@scripts/room.sh tests/guest/disk.sh
 
 packages: setup	## Debian packages, into build/out/packages
 	@scripts/setup.sh packages

@@ -29,7 +29,7 @@ HERE=$(cd "$(dirname "$0")" && pwd)
 
 # What make bench runs, in this order; and what proves goals of its own, and would
 # take as long again.
-BENCH="cycle shrink hugetlb highalloc interference driver_pages scale"
+BENCH="highalloc stranded driver_pages cycle shrink hugetlb interference scale"
 GOALS="fpr thp oom migrations device"
 
 for kind; do

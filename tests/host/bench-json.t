@@ -33,7 +33,8 @@ ok "no row is missing" has '[.rows[].name] as $have |
 	"highalloc_steps_25", "highalloc_steps_50", "highalloc_steps_75",
 	"highalloc_stress", "highalloc_stress_50", "highalloc_stress_75",
 	"pages_bad", "pages_huge", "pages_success", "pages_moves",
-	"pages_kib"] - $have == []'
+	"pages_kib", "stranded_dropped", "stranded_idle", "stranded_gib_minutes",
+	"stranded_job_ratio", "stranded_ratchet", "ballastd_dropped"] - $have == []'
 ok "every single run is there, with its setting" has '.runs | length > 0 and
 	all(.[]; (.name, .column, .setting | type) == "string" and
 		(.value | type) == "number")'
