@@ -44,7 +44,7 @@ check-cooperation: setup kernel kernel-debug qemu drivers guest	## compaction, r
 	@scripts/check.sh cooperation
 check-libvirt: setup kernel qemu drivers libvirt guest	## ballastd, ballastctl and the hook, with real guests
 	@scripts/check.sh libvirt
-check-packages: packages	## the Debian packages, installed and purged in a Debian of their own
+check-packages: packages guest	## the Debian packages, installed, used and purged, in a guest with Debian, too
 	@scripts/check.sh packages
 check-guest: setup kernel kernel-debug qemu drivers guest	## end to end, through libvirt
 	@scripts/check.sh guest

@@ -4,7 +4,7 @@
 # FIGURE: the data of a plot instead, a line a setting, for each column the median,
 # the least and the greatest.
 
-def order: ["stock_alone", "stock", "by_hand", "fpr", "virtio_mem", "modules",
+def order: ["none", "stock_alone", "stock", "by_hand", "fpr", "virtio_mem", "modules",
 	"ballast_alone", "all"];
 def rank: . as $c | (order | index($c)) // (order | length);
 def columns: map(.column) | unique | sort_by(rank);

@@ -1,0 +1,216 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# ballast-dkms where it is meant to be: in a guest with Debian 13, its kernel and
+# systemd, which boots from its disk by a boot loader. Installed with apt, used after
+# a boot without a further step, upgraded, purged. QEMU is that of ballast-qemu.
+
+. "$(dirname "$0")/../lib/test.sh"
+. "$TOP/tests/lib/root.sh"
+
+# systemd needs its time, and more of it when others work, too.
+export BOOT_TIMEOUT=${BOOT_TIMEOUT:-600}
+MEM=2048
+
+GUESTS_QEMU=$OUT/package/qemu-system-x86_64
+if [ -z "${BALLAST_RUN:-}" ]; then
+	[ -e "$BUILD/guest/memhold" ] || die "no programs for guests: run 'make guest'"
+	# All that needs the network is fetched on this side.
+	tar=$(root_tar 13 "$(root_packages 13 guest)")
+	GUESTS_KERNEL=$BUILD/guest/vmlinuz-13
+	tar -xOf "$tar" --wildcards './boot/vmlinuz-*' >"$GUESTS_KERNEL"
+fi
+guests "$@"
+
+disk=$RUN/debian.disk
+with='echo virtio_balloon >>/etc/initramfs-tools/modules && update-initramfs -u'
+without='sed -i /virtio_balloon/d /etc/initramfs-tools/modules && update-initramfs -u'
+
+# The disk: our packages, those of a newer build beside them, and the workload. Debian's
+# initramfs has no virtio_balloon, but an administrator may want it there: then it is
+# the one that is loaded, whatever is on the disk. Here it is there at first.
+(
+	root_open 13 guest
+	root_repository "$OUT/packages" >/dev/null
+	root_newer "$ROOT/repository/newer"
+	cp "$BUILD/guest/memhold" "$BUILD/guest/blockmap" "$TOP/tests/guest/hold" \
+		"$ROOT/usr/local/bin/"
+	ln -s /bin/busybox "$ROOT/usr/local/bin/usleep"
+	# What this guest needs alone: a large one takes minutes to make without KVM.
+	printf '%s\n' MODULES=list COMPRESSLEVEL=1 \
+		>"$ROOT/etc/initramfs-tools/conf.d/quick"
+	printf '%s\n' virtio_pci virtio_blk ext4 >>"$ROOT/etc/initramfs-tools/modules"
+	inside "$with" >"$LOG/initramfs.log" 2>&1
+	root_image "$disk" 4096
+	dpkg-deb -f "$ROOT"/repository/ballast-dkms_*.deb Version >"$RUN/version"
+	dpkg-deb -f "$ROOT"/repository/newer/ballast-dkms_*.deb Version >"$RUN/newer"
+	root_close
+)
+version=$(cat "$RUN/version")
+newer=$(cat "$RUN/newer")
+
+# now TEXT: where the test is, for those who look how long it takes.
+now() { comment "$SECONDS s: $*"; }
+
+boot() { guest_start g --system "$disk" --qemu "$GUESTS_QEMU" --mem $MEM "$@"; }
+
+# away: its log is asked before, since the next start has a new one.
+away()
+{
+	ok "$1: nothing in the kernel's log" guest_check_log g
+	guest_poweroff g
+}
+
+# apt ARGUMENT...: in the guest; what it says is in apt.out.
+apt()
+{
+	guest_exec g "DEBIAN_FRONTEND=noninteractive $root_apt $*" 3600 \
+		>"$RUN/apt.out" 2>&1 || { tail -n 20 "$RUN/apt.out"; return 1; }
+}
+said() { ok "$1" grep -qF -- "$2" "$RUN/apt.out"; }
+
+# loaded: the module that the guest runs.
+loaded()
+{
+	# shellcheck disable=SC2016 # it is for the guest's shell
+	guest_exec g 'cd /sys/module/virtio_balloon || exit
+		[ -e parameters/floor_mb ] && echo "ballast $(cat version)" || echo stock'
+}
+
+# file: what modprobe would take, below the kernel's folder.
+file()
+{
+	guest_exec g 'modinfo -F filename virtio_balloon' |
+		sed -n 's,.*/\(kernel\|updates\)/\(.*\)/virtio_balloon\.ko.*,\1/\2,p'
+}
+
+# initramfs: what is in it of virtio_balloon and of what Ballast's needs.
+initramfs()
+{
+	guest_exec g 'lsinitramfs /initrd.img |
+		grep -oE "(driver_pages|regiond|virtio_balloon)\.ko" | sort | paste -sd " "'
+}
+
+# shrink WHAT: fragment the memory, then ask for half of it.
+shrink()
+{
+	hold g start --mib 1600 --pattern regular --keep 1/4 >/dev/null
+	ok "$1: virsh setmem is served" balloon_to g $((MEM / 2)) 600
+	ok "$1: contents are whole" hold g check
+}
+
+# grow WHAT: and back.
+grow()
+{
+	ok "$1: it gets all of it back" balloon_to g $MEM 600
+	ok "$1: contents are whole after" hold g check
+	hold g stop
+}
+
+# serve WHAT: the same, with no workload.
+serve()
+{
+	ok "$1: virsh setmem is served" balloon_to g $((MEM * 3 / 4)) 600
+	ok "$1: both ways" balloon_to g $MEM 600
+}
+
+# --- stock
+boot
+now "up, $(guest_exec g 'systemctl is-system-running'), $(guest_exec g 'uname -r')"
+before=$(guest_exec g "cd / && $root_files")
+is "before: the kernel's own balloon" "$(loaded) $(file)" "stock kernel/drivers/virtio"
+is "before: it is in the initramfs" "$(initramfs)" virtio_balloon.ko
+shrink "stock"
+stock=$(thp_share g ram)
+comment "on huge pages: $stock %"
+grow "stock"
+
+# --- install
+now "install"
+ok "install" apt install ballast-dkms
+said "it says what will be" "has Ballast's virtio_balloon from its next boot on"
+now "installed"
+is "Ballast's is for the next boot" "$(file)" updates/dkms
+ours="driver_pages.ko regiond.ko virtio_balloon.ko"
+is "it is in the initramfs" "$(initramfs)" "$ours"
+is "the kernel's own still runs" "$(loaded)" stock
+ok "it is inflated" balloon_to g $((MEM * 3 / 4)) 600
+ok "then it is not replaced" \
+	guest_exec g '! ballast-modules replace'
+is "it still runs" "$(loaded)" stock
+ok "it gets all of it back" balloon_to g $MEM 600
+ok "it is replaced" guest_exec g 'ballast-modules replace'
+is "Ballast's runs" "$(loaded)" "ballast $version"
+serve "replaced"
+guest_exec g 'ballast-modules' >"$RUN/status" || true
+ok "ballast-modules says so" grep -qxF "loaded: Ballast's $version" "$RUN/status"
+ok "and what will be" grep -q "^at boot of .*: Ballast's, /" "$RUN/status"
+comment "$(cat "$RUN/status")"
+away "installed"
+
+# --- what a boot gives
+boot
+now "up after the installation"
+is "a boot: Ballast's runs" "$(loaded)" "ballast $version"
+shrink "fragmented"
+share=$(thp_share g ram)
+comment "on huge pages: $share %, stock $stock %"
+between "fragmented: of what the host holds, on huge pages" "$share" 90 100
+between "fragmented: stock has not half of that" "$stock" 0 45
+grow "fragmented"
+
+# --- a newer build, and a reboot while the balloon is inflated
+ok "the initramfs is without it" guest_exec g "$without"
+is "it is" "$(initramfs)" ""
+now "upgrade"
+guest_exec g 'cd /repository && rm ./*.deb && mv newer/* .'
+ok "apt looks again" apt "$root_update"
+ok "upgrade" apt install ballast-dkms
+now "upgraded"
+is "the former runs on" "$(loaded)" "ballast $version"
+is "the initramfs is without the newer, too" "$(initramfs)" ""
+ok "it is inflated" balloon_to g $((MEM / 2)) 600
+mark=$(log_mark g)
+guest_reboot g
+now "up after the upgrade"
+is "a reboot: the newer runs" "$(loaded)" "ballast $newer"
+ok "the balloon is as large as before" wait_balloon g $((MEM / 2)) 600 "$mark"
+ok "it gets all of it back" balloon_to g $MEM 600
+serve "upgraded"
+ok "the initramfs is with it" guest_exec g "$with"
+is "it is" "$(initramfs)" "$ours"
+away "upgraded"
+
+# --- huge pages of the host
+if hugepages_reserve $((MEM / 2)); then
+	available=$(hugepages_available)
+	boot --backing hugetlb --prealloc on
+	now "up on hugetlbfs"
+	is "hugetlbfs: the guest has all" $((available - $(hugepages_available))) \
+		$((MEM / 2))
+	shrink "hugetlbfs"
+	back=$((MEM / 2 - (available - $(hugepages_available))))
+	between "hugetlbfs: whole pages come back, of $((MEM / 4))" $back \
+		$((MEM / 4 * 9 / 10)) $((MEM / 4))
+	comment "$back of $((MEM / 4))"
+	grow "hugetlbfs"
+else
+	skip "hugetlbfs" "this machine has no $((MEM / 2)) huge pages to spare"
+	boot
+fi
+
+# --- away
+now "purge"
+ok "purge" apt purge ballast-dkms
+now "purged"
+is "the kernel's own is for the next boot" "$(file)" kernel/drivers/virtio
+guest_reboot g
+now "up after the purge"
+is "a reboot: the kernel's own runs" "$(loaded)" stock
+serve "purged"
+is "the initramfs has the kernel's own" "$(initramfs)" virtio_balloon.ko
+# The key is DKMS's, and stays for others; the rest is systemd's.
+is "nothing is left" "$(diff <(echo "$before") <(guest_exec g "cd / && $root_files") |
+	grep '^[<>]' | grep -v 'var/lib/dkms/mok\.\|var/lib/systemd\|var/tmp/systemd' || true)" ""
+finish g
+done_testing
