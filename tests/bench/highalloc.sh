@@ -5,7 +5,7 @@
 # in a guest that has a balloon, and in one that has as much memory without.
 
 PERCENTS=$(quick 50 "25 50 75")
-SEEDS=$(quick 1 "1 2")
+SEED=1
 
 # huge_guest NAME COLUMN MIB PERCENT: a guest that has so much of MIB in its
 # balloon; or, for column KERNEL_alone, as much less memory. Page by page, each
@@ -33,7 +33,7 @@ mem_blocks()
 	guest_exec "$1" "awk '/^$2:/ { print int(\$2 / 2048) }' /proc/meminfo"
 }
 
-# steps COLUMN PERCENT SEED: huge pages in steps of 5 % of memory that is full of
+# steps COLUMN PERCENT: huge pages in steps of 5 % of memory that is full of
 # page cache, of which every second file was deleted.
 steps()
 {
@@ -41,7 +41,7 @@ steps()
 
 	huge_guest h "$column" 2048 "$percent"
 	blocks=$(mem_blocks h MemTotal)
-	guest_exec h "hold start --mib $((blocks * 2)) --seed $3 \
+	guest_exec h "hold start --mib $((blocks * 2)) --seed $SEED \
 		--pattern files --keep 1/2" > /dev/null
 	out=$(guest_exec h "hugealloc $blocks $((blocks / 20))")
 	rest=${out//$'\n'/, }
@@ -67,7 +67,7 @@ stress()
 	huge_guest w "$column" 2048 "$percent"
 	have=$(mem_blocks w MemAvailable)
 	want=$((have * 9 / 10))
-	guest_exec w "hold start --mib $((have * 2)) --seed 1 \
+	guest_exec w "hold start --mib $((have * 2)) --seed $SEED \
 		--pattern files --keep 1/2" > /dev/null
 	# shellcheck disable=SC2016
 	out=$(guest_exec w 'mkdir /mnt/churn
@@ -89,14 +89,11 @@ stress()
 
 case_highalloc()
 {
-	local percent seed
+	local percent
 
 	for percent in $PERCENTS; do
-		for seed in $SEEDS; do
-			each stock_alone stock modules ballast_alone all -- \
-				steps "highalloc_steps_$percent" \
-				"$percent" "$seed"
-		done
+		each stock_alone stock modules ballast_alone all -- \
+			steps "highalloc_steps_$percent" "$percent"
 	done
 	for percent in $PERCENTS; do
 		each stock_alone stock modules all -- \

@@ -39,7 +39,8 @@ case_hugetlb()
 {
 	local hole
 
-	for hole in $FRAGMENTS; do
+	# All patterns, shares and seeds, each once.
+	for hole in $(quick random:4:1 "regular:8:1 random:4:2 files:2:3"); do
 		each virtio_mem stock modules all -- \
 			hugetlb hugetlb_returned_share ${hole//:/ }
 	done

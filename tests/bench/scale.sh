@@ -5,7 +5,7 @@
 
 # MIB:NODES
 SCALE=$(quick "1024:1 4096:1 2048:2" \
-	"1024:1 2048:1 4096:1 8192:1 16384:1 2048:2 8192:2")
+	"1024:1 4096:1 16384:1 4096:2")
 SCALE_ROWS="scale_seconds_per_gib scale_fragmented_seconds_per_gib"
 SCALE_ROWS+=" scale_moves_per_gib scale_flat"
 
