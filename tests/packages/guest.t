@@ -69,11 +69,14 @@ apt()
 }
 said() { ok "$1" grep -qF -- "$2" "$RUN/apt.out"; }
 
-# loaded: the module that the guest runs.
+# loaded: the module that the guest runs, once udev has loaded all there is to load: the
+# agent may be there before.
 loaded()
 {
 	# shellcheck disable=SC2016 # it is for the guest's shell
-	guest_exec g 'cd /sys/module/virtio_balloon || exit
+	guest_exec g 'systemctl is-system-running --wait >/dev/null
+		udevadm settle
+		cd /sys/module/virtio_balloon || exit
 		[ -e parameters/floor_mb ] && echo "ballast $(cat version)" || echo stock'
 }
 
