@@ -8,7 +8,8 @@
 #
 # tests/bench.sh [CASE...]: only these cases. BENCH_QUICK=1: one setting of each.
 # BENCH_COLUMNS="stock all": only these columns. BENCH_CASES=goals: the cases of
-# make bench-goals.
+# make bench-goals. BENCH_SECONDS=N: what has not begun by then is left out; 3480 if
+# nothing else is said, so that it ends within an hour.
 #
 # A case NAME is a file, bench/NAME.sh, that defines
 #
@@ -44,6 +45,8 @@ CASES=$BENCH JSON=bench
 [ -z "$*${BENCH_COLUMNS:-}" ] || JSON=bench-partial
 CASES=${*:-$CASES}
 QUICK=${BENCH_QUICK:-}
+# shellcheck disable=SC2034 # for attempt
+RESULTS_SECONDS=${BENCH_SECONDS:-3480}
 [ -z "$QUICK" ] || JSON=${JSON/%bench/bench-quick}
 
 # quick A B: A if one setting of each is enough.

@@ -110,9 +110,16 @@ ok "with title, text and figures" jq -e 'all(.[]; (.title | test("^[A-Z].*[A-Za-
 is "each figure is one of them alone" "$(jq -r '[.[].figures[].name] |
 	group_by(.) | map(select(length > 1)[0]) | join(" ")' "$RUN/about")" ""
 
-PLANNED=4 ATTEMPTS=1 SECONDS=119
-is "what is ahead" "$(attempt third luck fine all)" \
+SECONDS=119
+is "what is ahead" "$(PLANNED=4 ATTEMPTS=1; attempt third luck fine all)" \
 	"  2 of 4, about 2 min left"
+rm -f "$RUN/ran"
+is "when time is up, the rest is left out" "$(RESULTS_SECONDS=119
+	attempt fourth luck touch "$RUN/ran")" \
+	"  [119 s] fourth: can't run: left out: time is up"
+ok "and is not run" [ ! -e "$RUN/ran" ]
+RESULTS_SECONDS=9999 attempt fifth luck touch "$RUN/ran"
+ok "else it is" [ -e "$RUN/ran" ]
 
 # The guest stood still for one slot of 300, in which it shrank.
 quick() { echo "$2"; }

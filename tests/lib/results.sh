@@ -99,7 +99,7 @@ extreme()
 
 # attempt "LABEL" "ROW ROW..." FUNCTION ARGUMENT...: a case that fails says
 # why in its rows, and the rest goes on. With PLANNED, how many there will be, it
-# says what is ahead.
+# says what is ahead. After RESULTS_SECONDS, if that is set, it leaves out the rest.
 ATTEMPTS=0
 attempt()
 {
@@ -108,7 +108,11 @@ attempt()
 	LABEL=$1
 	shift 2
 	set +e
-	( set -e; "$@" ) 2> "$RUN/case.err"
+	if [ $SECONDS -lt "${RESULTS_SECONDS:-999999}" ]; then
+		( set -e; "$@" ) 2> "$RUN/case.err"
+	else
+		( die "left out: time is up" ) 2> "$RUN/case.err"
+	fi
 	rc=$?
 	set -e
 	if [ $rc != 0 ]; then
