@@ -30,7 +30,7 @@ HERE=$(cd "$(dirname "$0")" && pwd)
 
 # What make bench runs, in this order; and what proves goals of its own, and would
 # take as long again.
-BENCH="highalloc stranded driver_pages cycle shrink hugetlb interference scale"
+BENCH="cycle shrink hugetlb interference scale driver_pages stranded highalloc"
 GOALS="fpr thp oom migrations device"
 
 for kind; do
