@@ -9,8 +9,8 @@
 . "$TOP/packaging/version.sh"
 
 cd "${1:?a folder}"
-# Whoever reads it meanwhile has the old one, whole.
-dpkg-scanpackages -m . 2>/dev/null >Packages.new
+# Whoever reads it meanwhile has the old one.
+dpkg-scanpackages -m . >Packages.new
 cat >Release.new <<-END
 	Origin: Ballast
 	Suite: local

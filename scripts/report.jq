@@ -94,6 +94,8 @@ if $plot != "" then [.runs[] | select(.name == $plot)] | plot_data else
 "- The machine was not idle for us alone, and has few cores: a time may be off by a",
 "  fifth. Where there was more than one run, the least and the greatest are given.",
 "- Workloads are made up for one question each. None of them is yours.",
+"- Times of virtio-mem have a virsh in them, about a tenth of a second; those of",
+"  balloons begin in QEMU.",
 "- One host, one version of each kernel and of QEMU.",
 "",
 "## All goals",

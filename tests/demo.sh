@@ -52,7 +52,7 @@ frag()
 	share=$(thp_share f)
 	put "process_${row#thp_}" "$column" "$fpr" "$share"
 	put rss_mib "$column" "$fpr" $(($(host_rss f) / 1024))
-	huge=$(huge_pages f 300)
+	huge=$(huge_pages_once f 300)
 	put "$row" "$column" "$fpr" "$ram"
 	put frag_seconds "$column" "$fpr" "$TOOK"
 	put guest_huge_pages "$column" "$fpr" "$huge"

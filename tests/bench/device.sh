@@ -64,6 +64,7 @@ own_driver()
 	[ "$qemu" = stock ] || column=all
 	if [ "$backing" = hugetlb ]; then
 		hugepages_reserve 1024 || die "1024 huge pages are not to be had"
+		trap "hugepages_release 1024" EXIT
 	fi
 	vm_start d --qemu "$qemu" --balloon stock --mem 2048 --backing "$backing"
 	before=$(hugepages_available)
@@ -78,7 +79,6 @@ own_driver()
 			"$(trace_events d "$mark" ram_block_discard_range | wc -l)"
 	fi
 	vm_stop_all
-	[ "$backing" != hugetlb ] || hugepages_release 1024
 }
 
 case_device()

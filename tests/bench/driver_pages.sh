@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
 #
-# Half of a guest's memory, in scattered pages, is a driver's: how many huge pages
-# can be had then, how many pages are migrated for it, and how many can't be. The
+# A quarter of a guest's memory is a driver's, in single pages scattered over half of
+# it: how many huge pages can be had then, how many pages are migrated for it, and how many can't be. The
 # settings:
 #
 #	processes	no driver's: what is compared with
@@ -78,9 +78,11 @@ fill()
 				stock/lz4hc_compress stock/zram
 			echo 2G > /sys/block/zram0/disksize
 			store /dev/zram0 zram_pages' ;;
-	zswap_*) in_pool 'modules ballast/zpages
+	zswap_*) in_pool 'set -e
+			modules ballast/zpages
 			cd /sys/module/zswap/parameters
 			echo '"${1#zswap_}"' > zpool
+			grep -qx '"${1#zswap_}"' zpool
 			echo 90 > max_pool_percent
 			echo lz4 > compressor
 			echo 1 > enabled
@@ -152,8 +154,9 @@ driver_pages()
 	wrong=$(look_up "$setting")
 	put pages_huge "$column" "$setting" \
 		"$(awk "BEGIN { printf \"%.1f\", 100 * $got / $most }")"
-	put pages_success "$column" "$setting" "$(awk "BEGIN {
-		printf \"%.1f\", 100 * $moved / ($moved + $failed + !$moved) }")"
+	[ $((moved + failed)) = 0 ] ||
+		put pages_success "$column" "$setting" "$(awk "BEGIN {
+			printf \"%.1f\", 100 * $moved / ($moved + $failed) }")"
 	put pages_moves "$column" "$setting" \
 		"$(awk "BEGIN { printf \"%.0f\", $moved / ($got + !$got) }")"
 	put pages_bad "$column" "$setting" "$wrong"
@@ -176,10 +179,11 @@ case_driver_pages()
 about_driver_pages()
 {
 	cat <<-'END'
-		Huge pages where half of memory is a driver's
-		Half of a guest's memory, in scattered pages, is a driver's, stores files of the
-		guest's image, and is read again afterwards. Meanwhile the guest allocates as many
-		huge pages as it can. In `processes` it is memory of a process.
+		Huge pages among a driver's pages
+		A quarter of a guest's memory, in single pages scattered over half of it, is a
+		driver's, stores files of the guest's image, and is read again afterwards.
+		Meanwhile the guest allocates as many huge pages as it can. In `processes` it is
+		memory of a process.
 
 		pages_huge|%|plot|Huge pages that were won, of those that there is memory for
 		pages_success|%||Pages that were migrated, of all that were tried
@@ -198,8 +202,8 @@ table_driver_pages()
 		(.modules // 0) == 0" max \
 		"of what drivers had stored, not the same afterwards" reference=
 	worst_row pages_huge % - "" min \
-		"of the huge pages that there is memory for, half of which was a \
-driver's single pages" reference=
+		"of the huge pages that there is memory for, among a driver's \
+single pages" reference=
 	worst_row pages_success % - "" min "pages migrated, of all tried" reference=
 	worst_row pages_moves "pages/huge page" - "" max "migrated" reference=
 	worst_row pages_kib "KiB/page" - "" min "of files, with lz4" reference=

@@ -62,7 +62,7 @@ stress_row() { echo "highalloc_stress$([ "$1" = 25 ] || echo "_$1")"; }
 # while a load like a compilation runs.
 stress()
 {
-	local column=$1 percent=$2 have want out rest jobs
+	local column=$1 percent=$2 have want out rest
 
 	huge_guest w "$column" 2048 "$percent"
 	have=$(mem_blocks w MemAvailable)
@@ -77,13 +77,15 @@ stress()
 		cat /tmp/churn.state
 		kill $!')
 	rest=${out//$'\n'/, }
+	[ "$(killed w)" = 0 ] || bad "$(stress_row "$percent")" \
+		"$LABEL: $(killed w) killed"
 	put "$(stress_row "$percent")" "$column" files_2 "$(awk -v n=$want \
 		'/^got/ { printf "%.2f", 100 * $2 / n }' <<< "$out")"
 	put "stress_reclaimed_$percent" "$column" files_2 \
 		"$(sed -n 's/^reclaimed //p' <<< "$out")"
 	progress "$rest"
-	jobs=$(sed -n 's/^failed //p' <<< "$out")
-	put "stress_jobs_failed_$percent" "$column" files_2 "${jobs:-0}"
+	put "stress_jobs_failed_$percent" "$column" files_2 \
+		"$(sed -n 's/^failed //p' <<< "$out")"
 	finish w "$column" "$(stress_row "$percent")"
 }
 

@@ -62,7 +62,7 @@ about_scale()
 
 table_scale()
 {
-	local raw=scale_fragmented_seconds_per_gib column setting all
+	local raw=scale_fragmented_seconds_per_gib column setting all largest
 
 	worst_row scale_seconds_per_gib s/GiB - "" max \
 		"not fragmented; MiB_NODES" reference=
@@ -70,13 +70,14 @@ table_scale()
 	worst_row scale_moves_per_gib pages/GiB - "" max \
 		"one page of four in use" reference=
 	for column in stock modules all; do
-		# From the smallest guest to the largest.
-		all=$(for setting in $(settings $raw $column |
-				sed -n '/_1$/p' | sort -g); do
+		largest=$(value $raw $column "$(xargs -n 1 <<< "$SCALE" |
+			sed -n 's/:1$/_1/p' | sort -g | tail -n 1)")
+		[ -n "$largest" ] || continue
+		all=$(for setting in $(settings $raw $column | grep '_1$'); do
 			value $raw $column "$setting"
 		done)
-		[ -z "$all" ] || put scale_flat $column 1_node \
-			"$(ratio "$(tail -n 1 <<< "$all")" "$(median <<< "$all")")"
+		put scale_flat $column 1_node \
+			"$(ratio "$largest" "$(median <<< "$all")")"
 	done
 	worst_row scale_flat ratio "<= 1.5" "$(ours "<=" 99 1.5 1.5)" max \
 		"seconds per GiB of the largest guest, by the median of all; \

@@ -37,7 +37,7 @@ shrink()
 	virtio_mem) share=$(RAM_MIB=1024 thp_share s ram) ;;
 	*)	share=$(thp_share s ram) ;;
 	esac
-	huge=$(huge_pages s 300)
+	huge=$(huge_pages_once s 300)
 	put shrink_seconds "$column" "$setting" "$TOOK"
 	put shrink_moves "$column" "$setting" "$MOVED"
 	# Of files, so much may be free in whole blocks that none is needed.
@@ -62,7 +62,7 @@ small()
 	guest_start s --balloon none --mem $((4096 - mib * 64 / 63)) "${disk[@]}"
 	fragment s "$2" $(($3 > 2 ? $3 / 2 : 2)) "$4" \
 		$(((4096 - mib) * 3500 / 4096))
-	huge=$(huge_pages s 300)
+	huge=$(huge_pages_once s 300)
 	put shrink_huge_pages "$1" "$2_$3" "$huge"
 	progress "$huge of 300 huge pages in the guest"
 	finish s "$1" shrink_huge_pages

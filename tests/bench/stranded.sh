@@ -20,7 +20,7 @@ STRANDED_MIB=2048
 STRANDED_IDLE=15	# seconds
 STRANDED_SETTLE=60
 STRANDED_ROWS="stranded_idle stranded_dropped stranded_gib_minutes stranded_job_ratio
-	stranded_ratchet ballastd_dropped"
+	stranded_ratchet"
 
 # strand_boot COLUMN
 strand_boot()
@@ -45,9 +45,9 @@ strand_boot()
 			minimum = 10%
 			hold = 5s
 		END
-		ballastd_start
 		# It is not to look after the guests of other columns.
-		trap 'kill "$BALLASTD_PID" 2>/dev/null' EXIT
+		trap 'kill "${BALLASTD_PID:-}" 2>/dev/null' EXIT
+		ballastd_start
 		;;
 	*)	start j "$1" on "${@:2}" ;;
 	esac
@@ -122,7 +122,7 @@ look()
 # stranded COLUMN ROUNDS: guests are idle in the first round alone.
 stranded()
 {
-	local column=$1 row=stranded rounds=$2 round t pid first
+	local column=$1 row=stranded rounds=$2 round t pid first rows
 
 	strand_boot "$column"
 	[ "$column" != ballastd ] || row=ballastd column=all
@@ -158,13 +158,16 @@ stranded()
 	[ "$rounds" = 1 ] || put "${row}_ratchet" "$column" rounds \
 		$(($(value "${row}_held" "$column" "dropped_$rounds") - first))
 	[ "$row" != ballastd ] || ballastd_stop
-	finish j "$1" "$STRANDED_ROWS"
+	[ "$row" = stranded ] && rows=$STRANDED_ROWS || rows=ballastd_dropped
+	finish j "$1" "$rows"
 }
 
 case_stranded()
 {
-	[ -n "$QUICK" ] || each none modules ballastd -- \
-		stranded "$STRANDED_ROWS" 1
+	if [ -z "$QUICK" ]; then
+		each none modules -- stranded "$STRANDED_ROWS" 1
+		each ballastd -- stranded ballastd_dropped 1
+	fi
 	each stock all -- stranded "$STRANDED_ROWS" "$(quick 1 3)"
 }
 

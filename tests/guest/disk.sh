@@ -46,14 +46,14 @@ make_disk()
 		make -s -j "$(nproc)" '"$targets"'
 		cd ..
 		find linux -name "*.o" -newer linux.tar | sort |
-			xargs sha256sum > sums
+			xargs -r sha256sum > sums
+		[ -s sums ]
 		echo "'"$targets"'" > targets
 		rm -rf linux'
 	# The unpacked source goes there once more.
-	new=$image.$$
+	new=$ROOT.out
 	truncate -s 4G "$new"
-	mkfs.ext4 -qF -d "$ROOT" "$new" ||
-		{ rm -f "$new"; die "no disk: mkfs.ext4 failed"; }
+	mkfs.ext4 -qF -d "$ROOT" "$new" || die "no disk: mkfs.ext4 failed"
 	mv "$new" "$image"
 	root_close
 }

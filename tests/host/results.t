@@ -83,8 +83,28 @@ row told % - "" "" stock=3
 write_json "$RUN/idle.json" more "$RUN/more"
 rc=0
 out=$(summary "$RUN/idle.json" all) || rc=$?
+is "nothing that had a goal" "$rc $(grep '^verdict' <<< "$out" | cut -d '(' -f 1)" \
+	"1 verdict: NOTHING RAN; not run: idle "
+: > "$ROWS"
+row told % - "" "" stock=3
+write_json "$RUN/idle.json" more "$RUN/more"
+rc=0
+out=$(summary "$RUN/idle.json" all) || rc=$?
 is "nothing had a goal" "$rc $(grep '^verdict' <<< "$out" | cut -d '(' -f 1)" \
-	"0 verdict: NO GOALS; not run: idle "
+	"0 verdict: NO GOALS "
+
+cannot early "f, all, random 4: it broke"
+row early % "1" ".all == 1" "" all=1
+is "where one of ours could not run, the others do not make it good" \
+	"$(verdict early)" false
+cannot late "f, all, random 4: left out: time is up"
+cannot late "f, stock, all 4: it broke"
+row late % "1" ".all == 1" "" all=1
+is "what was left out, or is not ours, does not make it bad" "$(verdict late)" true
+is "what is no figure is none" "$( (put speed all on "") 2>&1 ||
+	(put speed all on inf) 2>&1)" \
+	"ballast: not a figure of speed: ''
+ballast: not a figure of speed: 'inf'"
 
 echo '{"environment": {"cores": 2}}' > "$RUN/here"
 write_json "$RUN/here.json" more "$RUN/more" "$RUN/here"

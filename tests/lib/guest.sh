@@ -116,6 +116,7 @@ guest_options()
 		die "bad option: --params $params; use name=value,name=value"
 	if [ -n "$system" ]; then
 		[ -r "$system" ] || die "unusable disk: $system is not there"
+		[ "$disk" = 0 ] || die "bad option: --disk with --system"
 		system=$(realpath "$system")
 	else
 		kernel=$(kernel_path "$kernel")

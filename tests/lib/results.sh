@@ -53,7 +53,12 @@ results_begin()
 # --- results: one file per row, column and setting, one value a line
 
 # put ROW COLUMN SETTING VALUE
-put() { echo "$4" >> "$R/$1.$2.$3"; }
+put()
+{
+	[[ $4 =~ ^-?[0-9]+(\.[0-9]+)?(e[-+]?[0-9]+)?$ ]] ||
+		die "not a figure of $1: '$4'"
+	echo "$4" >> "$R/$1.$2.$3"
+}
 
 # bad ROW TEXT: the row fails, whatever the figures are.
 bad() { echo "$2" >> "$R/$1.bad"; }
@@ -218,8 +223,8 @@ shrunk()
 	MOVED=$(($(guest_vmstat "$1" pgmigrate_success) - MOVED))
 }
 
-# huge_pages NAME N: how many of so many the guest can have.
-huge_pages()
+# huge_pages_once NAME N: how many of so many the guest gets when it asks once.
+huge_pages_once()
 {
 	guest_exec "$1" "echo $2 > /proc/sys/vm/nr_hugepages
 		cat /proc/sys/vm/nr_hugepages"
@@ -246,7 +251,8 @@ available()
 
 	mib=$(awk '/^MemAvailable/ { print int($2 / 1024) }' /proc/meminfo)
 	[ "$mib" -ge $(($1 + 1024)) ] ||
-		die "$1 MiB and 1 GiB more are needed, and $mib are available"
+		die "left out: $1 MiB and 1 GiB more are needed, and $mib are" \
+			"available"
 }
 
 # finish NAME COLUMN ROWS: contents and the guest's log must be clean.
@@ -254,9 +260,10 @@ finish()
 {
 	local row hold log
 
-	hold=$(guest_exec "$1" '[ ! -e /run/hold ] || hold check') || true
+	hold=$(guest_exec "$1" 'if [ -e /run/hold ]; then hold check
+		else echo OK; fi') || hold=${hold:-nobody answers}
 	case $hold in
-	OK*|'') ;;
+	OK*) ;;
 	*)	progress "MEMORY CONTENTS CHANGED: $hold"
 		for row in $3; do
 			bad "$row" "$LABEL: memory contents changed: $hold"
@@ -338,17 +345,21 @@ below_use()
 
 # row NAME UNIT GOAL "CONDITION" NOTE COLUMN=VALUE...: a value that is missing is
 # null. The condition is jq's, over .COLUMN; a value that it needs and that is
-# missing makes it false. What the others are compared with is .reference. A row
-# whose goal is "-" has no condition, and no verdict unless something went wrong.
+# missing makes it false; so does a column of ours that could not run. What the others
+# are compared with is .reference. A row whose goal is "-" has no condition, and no
+# verdict unless something went wrong.
 row()
 {
 	local missing='' trouble='' name=$1 unit=$2 goal=$3 condition=$4 note=$5
+	local ran=true
 
 	shift 5
 	[ ! -e "$R/$name.bad" ] ||
 		trouble=$(sort -u "$R/$name.bad" | head -n 1)
 	[ ! -e "$R/$name.cannot" ] ||
 		missing=$(sort -u "$R/$name.cannot" | paste -sd ';')
+	! grep -E '^[^:]*, (modules|all)(,.*)?: ' "$R/$name.cannot" 2>/dev/null |
+		grep -qv ': left out: ' || ran=false
 	jq -cn --arg name "$name" --arg unit "$unit" --arg goal "$goal" \
 		--arg note "$note" --arg bad "$trouble" \
 		--arg missing "$missing" --args '
@@ -356,10 +367,10 @@ row()
 			.value |= if . == "" then null else tonumber end] |
 			from_entries) as $columns |
 		{name: $name, unit: $unit} + $columns + {goal: $goal} |
-		.ok = if $columns | del(.reference) | all(. == null)
-			then null elif $bad != "" then false
+		.ok = if $bad != "" then false
+			elif $columns | del(.reference) | all(. == null) then null
 			elif $goal == "-" then null
-			else '"${condition:-null}"' end |
+			else '"$ran and (${condition:-null})"' end |
 		.note = ([$note, $bad, $missing] | map(select(. != "")) |
 			join("; "))' "$@" >> "$ROWS"
 }
@@ -519,8 +530,10 @@ summary()
 	names() { jq -r "$def"'[.rows[] | select(verdict == "'"$1"'") | .name] |
 		join(", ")' "$json"; }
 	failed=$(names FAIL) idle=$(names "NOT RUN") verdict=PASS
-	[ -n "$(names PASS)" ] || verdict="NOTHING RAN"
-	[ -n "$(names PASS)" ] || [ -z "$(names -)" ] || verdict="NO GOALS"
+	if [ -z "$(names PASS)" ]; then
+		verdict="NOTHING RAN"
+		[ -n "$idle" ] || verdict="NO GOALS"
+	fi
 	[ -z "$failed" ] || verdict="FAIL: $failed"
 	say "verdict: $verdict${idle:+; not run: $idle} (${json#"$TOP"/}, $SECONDS s)"
 	[ "$verdict" = PASS ] || [ "$verdict" = "NO GOALS" ]
