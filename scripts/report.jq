@@ -111,5 +111,6 @@ if $plot != "" then [.runs[] | select(.name == $plot)] | plot_data else
 "",
 (.cases[] | . as $case |
 	"## \(.title)", "", .text, "", "    tests/bench.sh \(.name)", "",
-	(.figures[] as $f | $json | figure($f))),
+	if ([.figures[].name] - ($json.runs | map(.name))) == [.figures[].name] then
+		"Not run: it could not, or time was up.", "" else (.figures[] as $f | $json | figure($f)) end),
 empty end

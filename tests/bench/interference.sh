@@ -137,8 +137,8 @@ about_interference()
 		guest of 4 GiB shrinks to 1 GiB and grows again, several times. Figures are per cent
 		of the median at rest. A short one says less: few slots are in it.
 
-		interference_p1|%|plot|First percentile of the bandwidth while the guest shrinks and grows
-		interference_p50|%||The median meanwhile
+		interference_p1|%||First percentile of the bandwidth while the guest shrinks and grows
+		interference_p50|%|plot|The median meanwhile
 		interference_rest_p1|%||The first percentile at rest
 		interference_standing|%||Slots below a tenth of the median at rest, while it shrinks and grows
 		interference_seconds|s||How long it took to shrink or grow

@@ -68,7 +68,8 @@ cannot() { echo "$2" >> "$R/$1.cannot"; }
 
 median()
 {
-	sort -g | awk '{ v[NR] = $1 } END { i = int((NR + 1) / 2)
+	sort -g | awk 'BEGIN { OFMT = "%.10g" } { v[NR] = $1 }
+		END { i = int((NR + 1) / 2)
 		if (NR) print NR % 2 ? v[i] : (v[i] + v[i + 1]) / 2 }'
 }
 
