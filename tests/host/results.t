@@ -72,25 +72,26 @@ is "the verdict over all" "$rc $(grep '^verdict' <<< "$out" | cut -d '(' -f 1)" 
 is "a line of the table" "$(grep '^good ' <<< "$out" | tr -s ' ')" \
 	"good % - 1.5 >= 1 PASS"
 is "one without a goal" "$(grep '^told ' <<< "$out" | tr -s ' ')" "told % 3 1.5 - -"
+# over: status and verdict of the rows that there are.
+over()
+{
+	local rc=0 out
+
+	write_json "$RUN/idle.json" more "$RUN/more"
+	out=$(summary "$RUN/idle.json" all) || rc=$?
+	echo "$rc $(grep '^verdict' <<< "$out" | cut -d '(' -f 1)"
+}
+
 row_idle=$(grep '"idle"' "$ROWS")
 echo "$row_idle" > "$ROWS"
-write_json "$RUN/idle.json" more "$RUN/more"
-rc=0
-out=$(summary "$RUN/idle.json" all) || rc=$?
-is "nothing ran" "$rc $(grep '^verdict' <<< "$out" | cut -d '(' -f 1)" \
+is "nothing ran" "$(over)" \
 	"1 verdict: NOTHING RAN; not run: idle "
 row told % - "" "" stock=3
-write_json "$RUN/idle.json" more "$RUN/more"
-rc=0
-out=$(summary "$RUN/idle.json" all) || rc=$?
-is "nothing that had a goal" "$rc $(grep '^verdict' <<< "$out" | cut -d '(' -f 1)" \
+is "nothing that had a goal" "$(over)" \
 	"1 verdict: NOTHING RAN; not run: idle "
 : > "$ROWS"
 row told % - "" "" stock=3
-write_json "$RUN/idle.json" more "$RUN/more"
-rc=0
-out=$(summary "$RUN/idle.json" all) || rc=$?
-is "nothing had a goal" "$rc $(grep '^verdict' <<< "$out" | cut -d '(' -f 1)" \
+is "nothing had a goal" "$(over)" \
 	"0 verdict: NO GOALS "
 
 cannot early "f, all, random 4: it broke"
