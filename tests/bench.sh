@@ -52,15 +52,6 @@ RESULTS_SECONDS=${BENCH_SECONDS:-3420}
 # quick A B: A if one setting of each is enough.
 quick() { if [ -n "$QUICK" ]; then echo "$1"; else echo "$2"; fi; }
 
-# How a guest is fragmented: PATTERN:KEEP:SEED, see guest/memhold.c; one of KEEP pages
-# or files stays. All patterns with all shares, each with another seed; and one again,
-# with another seed, as a second run of the same setting.
-# shellcheck disable=SC2034
-FRAGMENTS=$(quick random:4:1 "regular:8:1 random:8:2 files:8:3 regular:4:2 random:4:3
-	files:4:1 regular:2:3 random:2:1 files:2:2")
-# shellcheck disable=SC2034
-FRAGMENTS_AGAIN=$(quick "" random:4:1)
-
 for kind in $CASES; do
 	# shellcheck source=/dev/null
 	. "$HERE/bench/$kind.sh"

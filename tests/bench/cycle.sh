@@ -58,15 +58,6 @@ touch_all()
 # rate KIB SECONDS: MiB/s
 rate() { awk "BEGIN { printf \"%.1f\", $1 / 1024 / $2 }"; }
 
-# resize NAME COLUMN MIB OF: prints the seconds.
-resize()
-{
-	case $2 in
-	virtio_mem) virtio_mem_to "$1" $(($3 - $4 / 4)) ;;
-	*)	reach "$1" "$3" ;;
-	esac
-}
-
 # cycle COLUMN touched|untouched
 cycle()
 {
@@ -75,14 +66,7 @@ cycle()
 	mib=$CYCLE_MIB
 	available "$mib"
 	moved=$((mib * 3 / 4))
-	case $column in
-	virtio_mem)
-		start c "$column" off --balloon none --mem $((mib / 4)) \
-			--virtio-mem $moved
-		virtio_mem_wait c $moved
-		;;
-	*)	start c "$column" off --mem "$mib" ;;
-	esac
+	resizable "$column" "$mib" start c "$column" off
 	for _ in $(seq "$CYCLE_ROUNDS"); do
 		r0=$(host_rss c)
 		[ "$kind" = untouched ] || t=$(touch_all c $((mib * 7 / 8)))

@@ -2,8 +2,8 @@
 # shellcheck shell=bash
 #
 # A quarter of a guest's memory is a driver's, in single pages scattered over half of
-# it: how many huge pages can be had then, how many pages are migrated for it, and how many can't be. The
-# settings:
+# it: how many huge pages can be had then, how many pages are migrated for it, and how
+# many can't be. The settings:
 #
 #	processes	no driver's: what is compared with
 #	zram		zram, which is zsmalloc's

@@ -9,22 +9,11 @@ hugetlb()
 	local column=$1 setting=$2_$3 pages=512 won
 
 	[ "$3" != 2 ] || pages=256
-	case $column in
-	virtio_mem)
-		hugetlb_boot h "$column" off "$2" --balloon none --mem 512 \
-			--virtio-mem 1536
-		virtio_mem_wait h 1536
-		;;
-	stock)	hugetlb_boot h "$column" off "$2" --mem 2048 ;;
-	*)	# shellcheck disable=SC2046
-		hugetlb_boot h "$column" on "$2" --mem 2048 \
-			$(no_packing "$column") ;;
-	esac
+	# shellcheck disable=SC2046
+	resizable "$column" 2048 hugetlb_boot h "$column" "$(ours_on "$column")" \
+		"$2" $(no_packing "$column")
 	fragment h "$2" "$3" "$4" 1600
-	case $column in
-	virtio_mem) shrunk h $pages virtio_mem_to h $((1536 - pages * 2)) ;;
-	*)	shrunk h $pages reach h $((2048 - pages * 2)) ;;
-	esac
+	shrunk h $pages resize h "$column" $((2048 - pages * 2)) 2048
 	won=$(hugetlb_won)
 	put hugetlb_returned_share "$column" "$setting" \
 		"$(awk "BEGIN { printf \"%.1f\", 100 * $won / $pages }")"

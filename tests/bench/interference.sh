@@ -78,14 +78,7 @@ interference()
 	local column=$1 t ahead log=$RUN/bandwidth rest n p1 p50
 
 	available 4096
-	case $column in
-	virtio_mem)
-		boot i "$column" off none --balloon none --mem 1024 \
-			--virtio-mem 3072
-		virtio_mem_wait i 3072
-		;;
-	*)	boot i "$column" off none --mem 4096 ;;
-	esac
+	resizable "$column" 4096 boot i "$column" off none
 	# shellcheck disable=SC2016
 	guest_exec i 'setsid bandwidth > /run/bandwidth.log 2>&1 </dev/null &
 		until [ -e /tmp/bandwidth.ready ]; do usleep 20000; done'

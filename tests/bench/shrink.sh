@@ -5,6 +5,11 @@
 # and whether host and guest have huge pages then. That, too, beside a guest that has
 # been so small from the start and has no balloon.
 
+# How a guest is fragmented: PATTERN:KEEP:SEED, see guest/memhold.c; one of KEEP pages
+# or files stays. All patterns with all shares, each with another seed; and one again,
+# with another seed, as a second run of the same setting.
+SHRINK_HOLES=$(quick random:4:1 "regular:8:1 random:8:2 files:8:3 regular:4:2 random:4:3
+	files:4:1 regular:2:3 random:2:1 files:2:2 random:4:1")
 SHRINK_ROWS="shrink_thp_share shrink_seconds moves_ratio"
 SHRINK_ROWS+=" shrink_time_vs_virtio_mem shrink_huge_pages"
 
@@ -18,21 +23,11 @@ shrink()
 	local column=$1 setting=$2_$3 mib share huge
 
 	mib=$(half_used "$3" 2048 1024)
-	case $column in
-	virtio_mem)
-		boot s "$column" off "$2" --balloon none --mem 1024 \
-			--virtio-mem 3072
-		virtio_mem_wait s 3072
-		;;
-	stock)	boot s "$column" off "$2" --mem 4096 ;;
-	*)	# shellcheck disable=SC2046
-		boot s "$column" on "$2" --mem 4096 $(no_packing "$column") ;;
-	esac
+	# shellcheck disable=SC2046
+	resizable "$column" 4096 boot s "$column" "$(ours_on "$column")" "$2" \
+		$(no_packing "$column")
 	fragment s "$2" "$3" "$4"
-	case $column in
-	virtio_mem) shrunk s $((mib / 2)) virtio_mem_to s $((3072 - mib)) ;;
-	*)	shrunk s $((mib / 2)) reach s $((4096 - mib)) ;;
-	esac
+	shrunk s $((mib / 2)) resize s "$column" $((4096 - mib)) 4096
 	case $column in
 	virtio_mem) share=$(RAM_MIB=1024 thp_share s ram) ;;
 	*)	share=$(thp_share s ram) ;;
@@ -72,7 +67,7 @@ case_shrink()
 {
 	local hole
 
-	for hole in $FRAGMENTS $FRAGMENTS_AGAIN; do
+	for hole in $SHRINK_HOLES; do
 		each virtio_mem stock modules all -- \
 			shrink "$SHRINK_ROWS" ${hole//:/ }
 		each stock_alone -- small shrink_huge_pages ${hole//:/ }

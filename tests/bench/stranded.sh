@@ -122,10 +122,11 @@ look()
 # stranded COLUMN ROUNDS: guests are idle in the first round alone.
 stranded()
 {
-	local column=$1 row=stranded rounds=$2 round t pid first rows
+	local column=$1 row=stranded rounds=$2 round t pid first rows=$STRANDED_ROWS
 
 	strand_boot "$column"
-	[ "$column" != ballastd ] || row=ballastd column=all
+	[ "$column" != ballastd ] ||
+		row=ballastd column=all rows=ballastd_dropped
 	for round in $(seq "$rounds"); do
 		watch_rss > "$RUN/rss" &
 		pid=$!
@@ -158,7 +159,6 @@ stranded()
 	[ "$rounds" = 1 ] || put "${row}_ratchet" "$column" rounds \
 		$(($(value "${row}_held" "$column" "dropped_$rounds") - first))
 	[ "$row" != ballastd ] || ballastd_stop
-	[ "$row" = stranded ] && rows=$STRANDED_ROWS || rows=ballastd_dropped
 	finish j "$1" "$rows"
 }
 
@@ -213,10 +213,11 @@ about_stranded()
 		A guest of $STRANDED_MIB MiB unpacks a part of Linux and compiles a folder
 		of it (\`job\`), is idle for $STRANDED_IDLE s (\`idle\`, in the first round
 		alone), deletes all of it (\`clean\`), and drops its caches; the last look is
-		when nothing more comes back, or $STRANDED_SETTLE s later (\`dropped\`). Behind the stage is the round. Stock is
-		free page reporting; \`none\` has no reporting. Used is what the guest has that
-		is neither free nor page cache. What begins with \`ballastd\` is of a guest
-		under ballastd, on a host that has half of its memory.
+		when nothing more comes back, or $STRANDED_SETTLE s later (\`dropped\`).
+		Behind the stage is the round. Stock is free page reporting; \`none\` has no
+		reporting. Used is what the guest has that is neither free nor page cache. What
+		begins with \`ballastd\` is of a guest under ballastd, on a host that has half
+		of its memory.
 
 		stranded_dropped|MiB|plot|What the host holds beyond what the guest uses, after caches were dropped
 		stranded_idle|MiB||The same while the guest is idle

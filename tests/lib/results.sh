@@ -187,6 +187,33 @@ fragment()
 		--keep 1/$3" > /dev/null
 }
 
+# ours_on COLUMN: on for our driver, as for --fpr: stock and virtio-mem are better off
+# without.
+ours_on() { case $1 in modules | all) echo on ;; *) echo off ;; esac; }
+
+# resizable COLUMN MIB start|boot|hugetlb_boot NAME ARGUMENT...: a guest that resize can
+# shrink to a quarter, by its balloon or virtio-mem.
+resizable()
+{
+	case $1 in
+	virtio_mem)
+		"${@:3}" --balloon none --mem $(($2 / 4)) \
+			--virtio-mem $(($2 * 3 / 4))
+		virtio_mem_wait "$4" $(($2 * 3 / 4))
+		;;
+	*)	"${@:3}" --mem "$2" ;;
+	esac
+}
+
+# resize NAME COLUMN MIB OF: of so many; prints the seconds.
+resize()
+{
+	case $2 in
+	virtio_mem) virtio_mem_to "$1" $(($3 - $4 / 4)) ;;
+	*)	reach "$1" "$3" ;;
+	esac
+}
+
 # reach NAME MIB [SECONDS]: setmem and wait; prints the seconds, or dies with the
 # reason.
 reach()
