@@ -168,8 +168,8 @@ driver_pages()
 case_driver_pages()
 {
 	each stock all -- driver_pages "$PAGES_ROWS" zram
-	each all -- driver_pages "$PAGES_ROWS" zswap_zpages
 	[ -z "$QUICK" ] || return 0
+	each all -- driver_pages "$PAGES_ROWS" zswap_zpages
 	each all -- driver_pages "$PAGES_ROWS" zswap_zsmalloc
 	each modules -- driver_pages "$PAGES_ROWS" zpages
 	each modules all -- driver_pages "$PAGES_ROWS" sample

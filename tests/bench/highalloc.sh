@@ -4,7 +4,8 @@
 # The two tests of huge pages that memory compaction was introduced with in 2010,
 # in a guest that has a balloon, and in one that has as much memory without.
 
-PERCENTS=$(quick 50 "25 50 75")
+STRESS_PERCENTS=$(quick 25 "25 50 75")
+STEPS_PERCENTS=$(quick "" "25 50 75")
 SEED=1
 
 # huge_guest NAME COLUMN MIB PERCENT: a guest that has so much of MIB in its
@@ -93,12 +94,12 @@ case_highalloc()
 {
 	local percent
 
-	for percent in $PERCENTS; do
+	for percent in $STEPS_PERCENTS; do
 		each stock_alone stock modules ballast_alone all -- \
 			steps "highalloc_steps_$percent" "$percent"
 	done
-	for percent in $PERCENTS; do
-		each stock_alone stock modules all -- \
+	for percent in $STRESS_PERCENTS; do
+		each stock_alone $MODULES_TOO -- \
 			stress "$(stress_row "$percent")" "$percent"
 	done
 }
@@ -132,11 +133,15 @@ about_highalloc()
 		90 % of what is available, while a load like a compilation runs.
 
 	END
-	for percent in $PERCENTS; do
+	for percent in $STEPS_PERCENTS; do
 		cat <<-END
 			highalloc_steps_$percent|%|plot|Huge pages, $percent % in the balloon, in steps, by those of the guest without one
 			steps_$percent|%||So much of memory became huge pages
 			steps_reclaimed_$percent|pages||Reclaimed for it
+		END
+	done
+	for percent in $STRESS_PERCENTS; do
+		cat <<-END
 			$(stress_row "$percent")|%|plot|Huge pages under load, $percent % in the balloon, of those that were wanted
 			stress_reclaimed_$percent|pages||Reclaimed for it
 			stress_jobs_failed_$percent|||Jobs of the load that failed for want of memory
@@ -149,7 +154,7 @@ table_highalloc()
 {
 	local percent name raw reclaimed goal
 
-	for percent in $PERCENTS; do
+	for percent in $STEPS_PERCENTS; do
 		name=highalloc_steps_$percent
 		raw=steps_$percent reclaimed=steps_reclaimed_$percent
 		ratio_rows "$name" "$raw" stock_alone 100 stock modules
@@ -162,7 +167,7 @@ table_highalloc()
 $(spread "$reclaimed" stock_alone stock modules ballast_alone all)" \
 			reference=100
 	done
-	for percent in $PERCENTS; do
+	for percent in $STRESS_PERCENTS; do
 		name=$(stress_row "$percent")
 		# What was promised is of a quarter in the balloon.
 		goal=-

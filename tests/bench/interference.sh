@@ -118,7 +118,7 @@ interference()
 case_interference()
 {
 	for _ in $(quick 1 "1 2"); do
-		each stock modules all virtio_mem -- interference interference_p1
+		each $MODULES_TOO virtio_mem -- interference interference_p1
 	done
 }
 

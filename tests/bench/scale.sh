@@ -4,8 +4,7 @@
 # Guests of 1 to 16 GiB, on one and two nodes, shrink to half: what a GiB costs.
 
 # MIB:NODES
-SCALE=$(quick "1024:1 4096:1 2048:2" \
-	"1024:1 4096:1 16384:1 4096:2")
+SCALE=$(quick "1024:1 4096:1" "1024:1 4096:1 16384:1 4096:2")
 SCALE_ROWS="scale_seconds_per_gib scale_fragmented_seconds_per_gib"
 SCALE_ROWS+=" scale_moves_per_gib scale_flat"
 
@@ -27,7 +26,7 @@ scale()
 		$(no_packing "$column")
 	s=$(reach g $half 300)
 	reach g "$mib" 300 > /dev/null
-	fragment g regular 4 1 $((mib * 7 / 8 - 64))
+	fragment g regular 4 1 $((mib * 3 / 4))
 	shrunk g $((half / 2)) reach g $half 300
 	put scale_seconds_per_gib "$column" "$setting" "$(per_gib "$s" $half)"
 	put scale_fragmented_seconds_per_gib "$column" "$setting" \
@@ -42,7 +41,7 @@ case_scale()
 	local guest
 
 	for guest in $SCALE; do
-		each stock modules all -- scale "$SCALE_ROWS" ${guest/:/ }
+		each $MODULES_TOO -- scale "$SCALE_ROWS" ${guest/:/ }
 	done
 }
 

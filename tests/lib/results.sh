@@ -179,12 +179,13 @@ boot()
 # fragment NAME PATTERN KEEP SEED [MIB]: of 4 GiB, if not said how much.
 fragment()
 {
-	local mib=${5:-3500}
+	local mib=${5:-3500} out
 
 	# Page cache that fills memory would be reclaimed.
 	[ "$2" != files ] || mib=$((mib * 94 / 100))
-	guest_exec "$1" "hold start --mib $mib --seed $4 --pattern $2 \
-		--keep 1/$3" > /dev/null
+	out=$(guest_exec "$1" "hold start --mib $mib --seed $4 --pattern $2 \
+		--keep 1/$3") ||
+		die "$mib MiB can't be filled: $(tail -n 1 <<< "$out")"
 }
 
 # ours_on COLUMN: on for our driver, as for --fpr: stock and virtio-mem are better off
