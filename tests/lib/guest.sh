@@ -82,13 +82,13 @@ guest_options()
 
 	kernel=stock qemu=stock balloon=stock mem=4096 vcpus=2 nodes=1
 	fpr=off autodeflate=off backing=thp prealloc=off virtio_mem=0 disk=0
-	cmdline='' params='' system=''
+	cmdline='' params='' system='' firmware=bios
 
 	while [ $# -gt 0 ]; do
 		case $1 in
 		--kernel|--qemu|--balloon|--params|--mem|--vcpus|--nodes|\
 		--fpr|--autodeflate|--backing|--prealloc|--virtio-mem|--disk|\
-		--cmdline|--system) ;;
+		--cmdline|--system|--firmware) ;;
 		*)	die "bad option: $1; see tests/README.md" ;;
 		esac
 		[ $# -ge 2 ] ||
@@ -102,6 +102,7 @@ guest_options()
 	one_of --autodeflate "$autodeflate" on off
 	one_of --prealloc "$prealloc" on off
 	one_of --backing "$backing" thp hugetlb
+	one_of --firmware "$firmware" bios secure
 	a_number --mem "$mem" " of MiB"
 	a_number --vcpus "$vcpus" ""
 	a_number --nodes "$nodes" ""
@@ -119,6 +120,7 @@ guest_options()
 		[ "$disk" = 0 ] || die "bad option: --disk with --system"
 		system=$(realpath "$system")
 	else
+		[ "$firmware" = bios ] || die "bad option: --firmware without --system"
 		kernel=$(kernel_path "$kernel")
 	fi
 	qemu=$(qemu_path "$qemu")
@@ -140,7 +142,8 @@ guest_xml()
 {
 	local name=$1 type cpu backing_xml='' balloon_xml n numa='' maxmem='' more=''
 	local kernel qemu balloon mem vcpus nodes fpr autodeflate backing prealloc \
-		virtio_mem disk cmdline params system boot reboot=destroy load=''
+		virtio_mem disk cmdline params system firmware boot \
+		reboot=destroy load='' machine=pc features='' ovmf=/usr/share/OVMF
 
 	shift
 	guest_options "$@"
@@ -202,7 +205,15 @@ guest_xml()
 	boot="<kernel>$kernel</kernel><initrd>$OUT/initramfs.cpio.gz</initrd>"
 	boot+="<cmdline>$cmdline</cmdline>"
 	[ -z "$system" ] || boot="<boot dev='hd'/>" reboot=restart
+	if [ "$firmware" = secure ]; then
+		machine=q35 features="<smm state='on'/>"
+		boot+="<loader readonly='yes' secure='yes' type='pflash'>"
+		boot+="$ovmf/OVMF_CODE_4M.secboot.fd</loader>"
+		boot+="<nvram template='$ovmf/OVMF_VARS_4M.ms.fd'>"
+		boot+="$RUN/$name.nvram</nvram>"
+	fi
 	sed -e "s|@TYPE@|$type|; s|@NAME@|$name|; s|@MEM@|$mem|" \
+		-e "s|@MACHINE@|$machine|; s|@FEATURES@|$features|" \
 		-e "s|@MAXMEM@|$maxmem|; s|@MORE@|$more|" \
 		-e "s|@VCPUS@|$vcpus|; s|@CPU@|$cpu|; s|@REBOOT@|$reboot|" \
 		-e "s|@BOOT@|${boot//&/\\&}|; s|@EMULATOR@|$qemu|" \
@@ -223,6 +234,8 @@ guest_xml()
 #   --cmdline "MORE KERNEL ARGUMENTS"
 #   --system FILE (a disk with a system of its own, which it boots; not with --kernel,
 #     --balloon, --params, --cmdline and --disk, which are for the tests' image)
+#   --firmware bios|secure (UEFI with Secure Boot; what the guest writes to its
+#     variables it has at its next start, too; with --system)
 guest_start()
 {
 	local name=$1 from

@@ -25,7 +25,8 @@ root_packages()
 	all+=,linux-headers-$kernel
 	case ${2:-} in
 	guest)	all+=,linux-image-$kernel,systemd-sysv,udev,dbus,procps,busybox
-		all+=,mokutil,zstd,qemu-guest-agent,grub-pc-bin,grub-common ;;
+		all+=,mokutil,zstd,qemu-guest-agent,grub-pc-bin,grub-common
+		all+=,shim-signed,grub-efi-amd64-signed ;;
 	*)	all+=,libvirt-daemon-system,libvirt-clients,qemu-system-x86 ;;
 	esac
 	echo "$all"
@@ -171,10 +172,11 @@ root_newer()
 }
 
 # root_image FILE MIB: ROOT on a disk with a boot loader, which reads at each boot
-# the kernel and the initramfs that the packages have put on it.
+# the kernel and the initramfs that the packages have put on it. Boots from BIOS, and
+# from UEFI, also with Secure Boot: by what Debian has signed.
 root_image()
 {
-	local gap=2048 base=$ROOT/usr/lib/grub/i386-pc
+	local gap=2048 base=$ROOT/usr/lib/grub/i386-pc esp=16
 
 	rm "$ROOT/usr/sbin/policy-rc.d"
 	echo guest >"$ROOT/etc/hostname"
@@ -193,11 +195,29 @@ root_image()
 	[ "$(stat -c %s "$ROOT/core.img")" -lt $(((gap - 1) * 512)) ] ||
 		die "the boot loader has $gap sectors, and needs more"
 	truncate -s "$2M" "$1"
-	echo "$gap,,L,*" | sfdisk -q "$1"
+	printf '%s\n' "$gap,$((($2 - esp) * 2048 - gap)),L,*" ",,U" | sfdisk -q "$1"
 	dd if="$base/boot.img" of="$1" bs=440 count=1 conv=notrunc status=none
 	dd if="$ROOT/core.img" of="$1" seek=1 conv=notrunc status=none
+	root_esp "$1" $((($2 - esp) * 2048)) $((esp * 1024)) >>"$LOG/image.log" 2>&1 ||
+		die "no disk for UEFI: see build/log/image.log"
 	rm "$ROOT/core.img" "$ROOT/load.cfg"
 	mkfs.ext4 -qF -d "$ROOT" -E "offset=$((gap * 512))" "$1" \
-		"$(($2 * 1024 - gap / 2))k" >>"$LOG/image.log" 2>&1 ||
+		"$((($2 - esp) * 1024 - gap / 2))k" >>"$LOG/image.log" 2>&1 ||
 		die "no disk image: see build/log/image.log"
+}
+
+# root_esp FILE SECTOR KIB: there begins what UEFI boots. GRUB looks for its own
+# configuration there, in a folder whose name is signed with it.
+root_esp()
+{
+	local at=$1@@$(($2 * 512))
+
+	{ echo 'set root=hd0,msdos1'; cat "$ROOT/load.cfg"; } >"$ROOT/core.img"
+	mkfs.vfat -F 16 --offset "$2" "$1" "$3" &&
+	mmd -i "$at" ::EFI ::EFI/BOOT ::EFI/debian &&
+	mcopy -i "$at" "$ROOT/usr/lib/shim/shimx64.efi.signed" ::EFI/BOOT/BOOTX64.EFI &&
+	mcopy -i "$at" "$ROOT/usr/lib/shim/mmx64.efi.signed" ::EFI/BOOT/mmx64.efi &&
+	mcopy -i "$at" "$ROOT/usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed" \
+		::EFI/BOOT/grubx64.efi &&
+	mcopy -i "$at" "$ROOT/core.img" ::EFI/debian/grub.cfg
 }

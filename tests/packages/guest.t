@@ -3,7 +3,8 @@
 #
 # ballast-dkms where it is meant to be: in a guest with Debian 13, its kernel and
 # systemd, which boots from its disk by a boot loader. Installed with apt, used after
-# a boot without a further step, upgraded, purged. QEMU is that of ballast-qemu.
+# a boot without a further step, upgraded, purged; and with Secure Boot, without a key
+# and with one. QEMU is that of ballast-qemu.
 
 . "$(dirname "$0")/../lib/test.sh"
 . "$TOP/tests/lib/root.sh"
@@ -215,5 +216,71 @@ is "the initramfs has the kernel's own" "$(initramfs)" virtio_balloon.ko
 # The key is DKMS's, and stays for others; the rest is systemd's.
 is "nothing is left" "$(diff <(echo "$before") <(guest_exec g "cd / && $root_files") |
 	grep '^[<>]' | grep -v 'var/lib/dkms/mok\.\|var/lib/systemd\|var/tmp/systemd' || true)" ""
+away "purged"
+
+# --- Secure Boot: firmware that boots what Microsoft and Debian have signed
+boot --firmware secure
+now "up with Secure Boot"
+is "Secure Boot: it is on" "$(guest_exec g 'mokutil --sb-state')" "SecureBoot enabled"
+is "Secure Boot: the kernel's own runs" "$(loaded)" stock
+ok "Secure Boot: install" apt install ballast-dkms
+said "it says why nothing is built" "is not enrolled"
+said "and how to enrol it" "mokutil --import /var/lib/dkms/mok.pub"
+is "the kernel's own is for the next boot" "$(file)" kernel/drivers/virtio
+guest_reboot g
+is "a reboot: the kernel's own runs" "$(loaded)" stock
+serve "Secure Boot, no key"
+
+# on_screen TEXT: until the firmware's console shows it.
+on_screen()
+{
+	until_true 300 grep -aqF "$1" "$RUN/g.console" ||
+		die "the console does not show '$1'; see ${RUN#"$TOP"/}/g.console"
+}
+
+# keys KEY...: typed, one after the other.
+keys()
+{
+	local key
+
+	for key; do
+		vsh send-key g "KEY_$key" >/dev/null
+	done
+}
+
+# enrol: what ballast-modules has said to do, up to the guest's next boot.
+enrol()
+{
+	local from
+
+	guest_exec g "printf '%s\n' abcd abcd |
+		mokutil --import /var/lib/dkms/mok.pub" >/dev/null
+	from=$(($(wc -l <"$RUN/events") + 1))
+	vsh reboot g --mode agent >/dev/null
+	on_screen "Press any key to perform MOK management"
+	keys ENTER
+	on_screen "Enroll MOK"
+	keys DOWN ENTER
+	on_screen "View key 0"
+	keys DOWN ENTER
+	on_screen "Enroll the key(s)?"
+	keys DOWN ENTER
+	on_screen "Password:"
+	keys A B C D ENTER
+	on_screen "Reboot"
+	keys ENTER
+	wait_up g "$from"
+}
+now "enrol"
+enrol
+now "up with the key"
+ok "the key is enrolled: it is built" \
+	guest_exec g 'DEBIAN_FRONTEND=noninteractive dpkg-reconfigure ballast-dkms' 3600
+is "Ballast's is for the next boot" "$(file)" updates/dkms
+guest_reboot g
+is "a reboot: Ballast's runs" "$(loaded)" "ballast $newer"
+is "the kernel is locked down" "$(guest_exec g 'cat /sys/kernel/security/lockdown')" \
+	"none [integrity] confidentiality"
+serve "Secure Boot"
 finish g
 done_testing
