@@ -50,25 +50,24 @@ def figure($f): [.runs[] | select(.name == $f.name)] |
 	(if $f.plot then "![\($f.name | words)](performance/\($f.name).svg)", ""
 	else empty end) end;
 
-def verdict: if .ok == null then (if .goal == "-" then "" else "not run" end)
-	elif .ok then "met" elif .goal == "-" then "**failed**" else "**missed**" end;
+def verdict: (if .ok == null then (if .goal == "-" then "" else "not run" end)
+	elif .ok then "met" elif .goal == "-" then "**failed**" else "**missed**" end) +
+	if (.left_out // 0) > 0 then " (\(.left_out) runs left out)" else "" end;
 def rows: ["stock", "by_hand", "modules", "all", "reference"] as $c |
 	map(. as $row | [.name | words] + ($c | map($row[.] | short)) +
 		[.unit, .goal, verdict]) |
 	table([""] + ($c | map(words)) + ["unit", "goal", ""]);
 
-# What is the better side of a row: its goal says so.
-def side: if .goal | test("^(<|0)") then -1 elif .goal | test("^>") then 1 else 0 end;
 # Where a goal is missed; and where stock, or what a row is compared with, is better
 # by more than a twentieth.
 def missed: .rows[] | select(.ok == false) | "- \(.name | words): " +
 	if .goal == "-" then "failed: \(.note)." else "the goal, \(.goal), is missed." end;
-def losses: .rows[] | . as $row | side as $side | select($side != 0) |
+def losses: .rows[] | . as $row | (.better // 0) as $side |
 	("stock", "by_hand", "reference") as $other | ("modules", "all") as $ours |
 	select($row[$other] != null and $row[$ours] != null) |
 	select(($row[$other] - $row[$ours]) * $side > ($row[$ours] | fabs) / 20) |
 	"- \($row.name | words): \($ours) \($row[$ours] | short), " +
-	"\($other | words) \($row[$other] | short) \($row.unit).";
+	"\($other | words) \($row[$other] | short) \($row.unit), in their worst settings.";
 
 if $plot != "" then [.runs[] | select(.name == $plot)] | plot_data else
 . as $json |
@@ -106,7 +105,7 @@ if $plot != "" then [.runs[] | select(.name == $plot)] | plot_data else
 "",
 "## Where Ballast loses",
 "",
-([missed, losses] | if length == 0 then "In none of the rows that have a goal."
+([missed, losses] | if length == 0 then "In none of the rows."
 	else .[] end),
 "",
 (.cases[] | . as $case |

@@ -149,7 +149,7 @@ later_row()
 		stock="$(value "$1" stock later)" by_hand= \
 		modules="$(value "$1" modules later)" \
 		all="$(value "$1" all later)" \
-		reference="$(value "$1" virtio_mem later)"
+		reference="$(value "$1" virtio_mem later)" better=1
 }
 
 about_cycle()

@@ -195,10 +195,7 @@ about_driver_pages()
 
 table_driver_pages()
 {
-	local ran=true
-
-	[ ! -e "$R/pages_bad.cannot" ] || ran=false
-	worst_row pages_bad parts 0 "$ran and all(.stock, .all; . == 0) and
+	worst_row pages_bad parts 0 "(.stock // 9) == 0 and (.all // 9) == 0 and
 		(.modules // 0) == 0" max \
 		"of what drivers had stored, not the same afterwards" reference=
 	worst_row pages_huge % - "" min \

@@ -39,10 +39,12 @@ jq -n --slurpfile runs "$run/runs" '{
 		{name: "size", unit: "", text: "Sizes", plot: false}]}],
 	rows: [
 		{name: "slower", unit: "ratio", goal: "<= 1", ok: false,
-			stock: 1, all: 1.2},
-		{name: "fewer", unit: "%", goal: ">= 95", ok: true,
-			stock: 99, modules: 90, all: 98},
-		{name: "no_goal", unit: "s", goal: "-", ok: null, stock: 1, all: 9},
+			better: -1, stock: 1, all: 1.2},
+		{name: "fewer", unit: "%", goal: ">= 95", ok: true, better: 1,
+			left_out: 2, stock: 99, modules: 90, all: 98},
+		{name: "no_goal", unit: "s", goal: "-", ok: null, better: -1,
+			stock: 1, all: 9},
+		{name: "no_side", unit: "s", goal: "-", ok: null, stock: 1, all: 9},
 		{name: "broken", unit: "s", goal: "-", ok: false, note: "it burned",
 			stock: 1},
 		{name: "not_run", unit: "s", goal: ">= 1", ok: null}]}' >"$run/json"
@@ -67,16 +69,18 @@ says "a plot" '![seconds](performance/seconds.svg)'
 silent "none where it is not wanted" 'performance/moves'
 silent "nor a figure that nobody has" 'Not run'
 says "a goal that is missed" '| slower | 1 | - | - | 1.2 | - | ratio | <= 1 | **missed** |'
-says "one that is met" '| fewer | 99 | - | 90 | 98 | - | % | >= 95 | met |'
+says "one that is met, as far as it ran" \
+	'| fewer | 99 | - | 90 | 98 | - | % | >= 95 | met (2 runs left out) |'
 says "a row without one" '| no goal | 1 | - | - | 9 | - | s | - |  |'
 says "and one of these where something went wrong" \
 	'| broken | 1 | - | - | - | - | s | - | **failed** |'
 says "and what" '- broken: failed: it burned.'
 says "a row that did not run" '| not run | - | - | - | - | - | s | >= 1 | not run |'
-says "it loses where more is worse" '- slower: all 1.2, stock 1 ratio.'
-says "and where less is" '- fewer: modules 90, stock 99 %.'
+says "it loses where more is worse" '- slower: all 1.2, stock 1 ratio, in their worst settings.'
+says "and where less is" '- fewer: modules 90, stock 99 %, in their worst settings.'
 silent "not by a twentieth" '- fewer: all'
-silent "not without a goal" '- no goal'
+says "also without a goal" '- no goal: all 9, stock 1 s, in their worst settings.'
+silent "not where neither side is better" '- no side'
 is "data of a plot" "$(page seconds)" '"setting" "stock" "stock" "stock" "all" "all" "all"
 "random 4" 15 10 20 2 1 3
 "regular 2" 1234.5 1234.5 1234.5 ? ? ?'

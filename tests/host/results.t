@@ -102,6 +102,26 @@ cannot late "f, all, random 4: left out: time is up"
 cannot late "f, stock, all 4: it broke"
 row late % "1" ".all == 1" "" all=1
 is "what was left out, or is not ours, does not make it bad" "$(verdict late)" true
+is "and it is counted" "$(verdict late left_out) $(verdict early left_out)" "1 0"
+
+# met VALUE...: is the condition true of a row that has these?
+met() { : > "$ROWS"; row cond s "<= 1" "$condition" "" "$@"; verdict cond; }
+condition=$(ours "<=" 9 1 2)
+is "what ours are to be" "$(met modules=1 all=2) $(met modules=2 all=2)" "true false"
+is "a column without a figure" "$(met all=1) $(met modules=1)" "false false"
+condition=$(ours "<=" 9 1 2 "stock all")
+is "but for one that was not to run" "$(met all=2) $(met all=3) $(met stock=1)" \
+	"true false false"
+
+put once stock a 0
+put once stock b 4
+put once all a 3
+put once all b 3
+ratio_rows twice once stock 1 all
+is "a ratio" "$(value twice all b)" 0.75
+is "none to nothing" "$(value twice all a)" ""
+worst_row twice ratio - "" max "" reference=
+is "less is better where the worst is the most" "$(verdict twice better)" -1
 is "what is no figure is none" "$( (put speed all on "") 2>&1 ||
 	(put speed all on inf) 2>&1)" \
 	"ballast: not a figure of speed: ''

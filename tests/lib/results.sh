@@ -375,12 +375,13 @@ below_use()
 # row NAME UNIT GOAL "CONDITION" NOTE COLUMN=VALUE...: a value that is missing is
 # null. The condition is jq's, over .COLUMN; a value that it needs and that is
 # missing makes it false; so does a column of ours that could not run. What the others
-# are compared with is .reference. A row whose goal is "-" has no condition, and no
-# verdict unless something went wrong.
+# are compared with is .reference; .better is 1 if more is better, -1 if less is. A row
+# whose goal is "-" has no condition, and no verdict unless something went wrong.
+# .left_out is how many runs there was no time for.
 row()
 {
 	local missing='' trouble='' name=$1 unit=$2 goal=$3 condition=$4 note=$5
-	local ran=true
+	local ran=true left_out
 
 	shift 5
 	[ ! -e "$R/$name.bad" ] ||
@@ -389,15 +390,18 @@ row()
 		missing=$(sort -u "$R/$name.cannot" | paste -sd ';')
 	! grep -E '^[^:]*, (modules|all)(,.*)?: ' "$R/$name.cannot" 2>/dev/null |
 		grep -qv ': left out: ' || ran=false
+	left_out=$(sort -u "$R/$name.cannot" 2>/dev/null | grep -c ': left out: ' ||
+		true)
 	jq -cn --arg name "$name" --arg unit "$unit" --arg goal "$goal" \
-		--arg note "$note" --arg bad "$trouble" \
+		--arg note "$note" --arg bad "$trouble" --argjson left_out "$left_out" \
 		--arg missing "$missing" --args '
 		([$ARGS.positional[] | capture("(?<key>[^=]*)=(?<value>.*)") |
 			.value |= if . == "" then null else tonumber end] |
 			from_entries) as $columns |
-		{name: $name, unit: $unit} + $columns + {goal: $goal} |
+		{name: $name, unit: $unit} + $columns + {goal: $goal, $left_out} |
 		.ok = if $bad != "" then false
-			elif $columns | del(.reference) | all(. == null) then null
+			elif $columns | del(.reference, .better) |
+				all(. == null) then null
 			elif $goal == "-" then null
 			else '"$ran and (${condition:-null})"' end |
 		.note = ([$note, $bad, $missing] | map(select(. != "")) |
@@ -426,9 +430,11 @@ ratio_rows()
 		for setting in $(settings "$from" "$column"); do
 			a=$(value "$from" "$column" "$setting")
 			b=$(value "$from" "$reference" "$setting")
-			[ -z "$b" ] || put "$to" "$column" "$setting" \
-				"$(awk "BEGIN { printf \"%.2f\",
-					$factor * $a / ($b ? $b : 1) }")"
+			# There is nothing to compare with nothing.
+			[ "$(awk "BEGIN { print ${b:-0} != 0 }")" = 0 ] ||
+				put "$to" "$column" "$setting" \
+					"$(awk "BEGIN { printf \"%.2f\",
+						$factor * $a / $b }")"
 		done
 	done
 }
@@ -460,19 +466,29 @@ spread()
 # setting of each column; what is worst is the largest or smallest.
 worst_row()
 {
-	local name=$1 unit=$2 goal=$3 condition=$4 side=$5 note=$6 all
+	local name=$1 unit=$2 goal=$3 condition=$4 side=$5 note=$6 all better=1
 
 	shift 6
+	[ "$side" = min ] || better=-1
 	all=$(spread "$name" stock by_hand modules all)
 	row "$name" "$unit" "$goal" "$condition" \
 		"$note${note:+${all:+; }}$all" \
 		stock="$(worst "$name" "$side" stock)" \
 		by_hand="$(worst "$name" "$side" by_hand)" \
 		modules="$(worst "$name" "$side" modules)" \
-		all="$(worst "$name" "$side" all)" "$@"
+		all="$(worst "$name" "$side" all)" better=$better "$@"
 }
 
-ours() { echo "(.modules // $2) $1 $3 and (.all // $2) $1 $4"; }
+# ours OP MISSING MODULES ALL [COLUMNS]: a condition: what ours are to be, and MISSING
+# stands for a column that has no figure; of COLUMNS alone, if that was all that was
+# to run.
+ours()
+{
+	local modules="(.modules // $2) $1 $3 and "
+
+	[[ " ${5:-modules all} " = *" modules "* ]] || modules=
+	echo "$modules(.all // $2) $1 $4"
+}
 
 # --- the whole
 
