@@ -487,6 +487,24 @@ static void check_huge(struct report *report, const struct guest_facts *guest)
 	}
 }
 
+/* Is a path in one of the rules? Comments are none. */
+static bool in_rules(const char *rules, const char *path)
+{
+	const char *line = rules, *hit, *end;
+
+	while (*line) {
+		line += strspn(line, " \t\n");
+		end = line + strcspn(line, "\n");
+		hit = strstr(line, path);
+		if (!hit)
+			return false;
+		if (*line != '#' && hit < end)
+			return true;
+		line = end;
+	}
+	return false;
+}
+
 static void check_emulator(struct report *report, const struct guest_facts *guest)
 {
 	const struct host_facts *host = guest->host;
@@ -499,12 +517,13 @@ static void check_emulator(struct report *report, const struct guest_facts *gues
 	/* A guest that runs shows that it may. */
 	if (!host->apparmor || guest->running || !emulator[0] ||
 	    !strncmp(emulator, "/usr/bin/", 9) ||
-	    strstr(host->apparmor_rules, emulator))
+	    (in_rules(host->daemon_rules, emulator) &&
+	     in_rules(host->guest_rules, emulator)))
 		return;
 	found(report, LEVEL_WARNING, "AppArmor does not know %s", emulator);
-	remedy(report, "add its path with ' PUx,' to local/usr.sbin.libvirtd and with "
-	       "' rmix,' to local/abstractions/libvirt-qemu, both in "
-	       "/etc/apparmor.d; systemctl reload apparmor");
+	remedy(report, "have its path with ' PUx,' in local/usr.sbin.libvirtd and with "
+	       "' rmix,' in local/abstractions/libvirt-qemu, both in "
+	       "/etc/apparmor.d; systemctl reload apparmor; systemctl restart libvirtd");
 }
 
 void check_guest(struct report *report, const struct guest_facts *guest)

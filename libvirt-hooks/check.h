@@ -53,7 +53,7 @@ struct host_facts {
 	struct host memory;
 	char thp[32], shmem_thp[32];		/* the word that is set; "": unknown */
 	bool apparmor;
-	const char *apparmor_rules;		/* local ones, for libvirt */
+	const char *daemon_rules, *guest_rules;	/* AppArmor's local ones */
 };
 
 struct guest_facts {

@@ -24,7 +24,7 @@ static const struct host_facts good_host = {
 	.has_socket = true, .socket_mode = S_IFSOCK | 0600, .socket_group = "root",
 	.memory = { .total = 16 * GIB, .available = 4 * GIB, .have_psi = true,
 		    .nr_pools = ARRAY_SIZE(pools), .pools = pools },
-	.thp = "madvise", .shmem_thp = "never", .apparmor_rules = "",
+	.thp = "madvise", .shmem_thp = "never", .daemon_rules = "", .guest_rules = "",
 };
 static const struct guest_facts good_guest = {
 	.host = &good_host, .known = true, .running = true,
@@ -343,10 +343,21 @@ static void guest_apparmor(void **state)
 	run_guest();
 	assert_only(LEVEL_WARNING, "AppArmor does not know /opt/qemu",
 		    "local/abstractions/libvirt-qemu");
-	host.apparmor_rules = "  /opt/qemu rmix,";
+	host.guest_rules = "  /opt/qemu rmix,";
+	run_guest();
+	assert_only(LEVEL_WARNING, "AppArmor does not know /opt/qemu",
+		    "local/usr.sbin.libvirtd");
+	host.daemon_rules = "# /opt/qemu PUx,\n\n /opt/other PUx,\n";
+	run_guest();
+	assert_only(LEVEL_WARNING, "AppArmor does not know /opt/qemu",
+		    "local/usr.sbin.libvirtd");
+	host.daemon_rules = "# /opt/qemu\n\n\t/opt/qemu PUx,";
 	run_guest();
 	assert_all_ok();
-	host.apparmor_rules = "";
+	host.guest_rules = "";
+	run_guest();
+	assert_only(LEVEL_WARNING, "AppArmor does not know /opt/qemu",
+		    "local/abstractions/libvirt-qemu");
 	guest.running = true;
 	run_guest();
 	assert_all_ok();

@@ -89,17 +89,20 @@ static void look_at_socket(struct host_facts *host)
 
 static void look_at_apparmor(const char *root, struct host_facts *host)
 {
-	static char rules[2 * 65536];
+	static char daemon[2 * 65536], guest[65536];
 	char on[8];
 	size_t n;
 
 	read_text(root, "/sys/module/apparmor/parameters/enabled", on, sizeof(on));
 	host->apparmor = on[0] == 'Y';
-	read_text(root, "/etc/apparmor.d/local/usr.sbin.libvirtd", rules, 65536);
-	n = strlen(rules);
-	read_text(root, "/etc/apparmor.d/local/abstractions/libvirt-qemu", rules + n,
-		  65536);
-	host->apparmor_rules = rules;
+	/* Whichever of them this host has. */
+	read_text(root, "/etc/apparmor.d/local/usr.sbin.libvirtd", daemon, 65536);
+	n = strlen(daemon);
+	read_text(root, "/etc/apparmor.d/local/usr.sbin.virtqemud", daemon + n, 65536);
+	read_text(root, "/etc/apparmor.d/local/abstractions/libvirt-qemu", guest,
+		  sizeof(guest));
+	host->daemon_rules = daemon;
+	host->guest_rules = guest;
 }
 
 static void look_at_host(const char *root, struct host_facts *host)

@@ -39,7 +39,8 @@ static void an_empty_host(void **state)
 	assert_false(host.has_socket);
 	assert_string_equal(host.thp, "");
 	assert_false(host.apparmor);
-	assert_string_equal(host.apparmor_rules, "");
+	assert_string_equal(host.daemon_rules, "");
+	assert_string_equal(host.guest_rules, "");
 	assert_true(host.memory_error.text[0]);
 }
 
@@ -91,10 +92,11 @@ static void apparmor(void **state)
 	put_mode("/etc/apparmor.d/local/usr.sbin.libvirtd", 0644, "/opt/a PUx,\n");
 	put_mode("/etc/apparmor.d/local/abstractions/libvirt-qemu", 0644,
 		 "/opt/b rmix,\n");
+	put_mode("/etc/apparmor.d/local/usr.sbin.virtqemud", 0644, "/opt/c PUx,\n");
 	look_at_host(root, &host);
 	assert_true(host.apparmor);
-	assert_non_null(strstr(host.apparmor_rules, "/opt/a PUx"));
-	assert_non_null(strstr(host.apparmor_rules, "/opt/b rmix"));
+	assert_string_equal(host.daemon_rules, "/opt/a PUx,\n/opt/c PUx,\n");
+	assert_string_equal(host.guest_rules, "/opt/b rmix,\n");
 	put_mode("/sys/module/apparmor/parameters/enabled", 0644, "N\n");
 	look_at_host(root, &host);
 	assert_false(host.apparmor);
