@@ -51,16 +51,24 @@ mokutil()
 	chmod 755 "$ROOT/usr/local/bin/mokutil"
 }
 
+# initramfs: kernel or updates, of which the one in it is.
+initramfs()
+{
+	inside "lsinitramfs /boot/initrd.img-$ROOT_KERNEL" |
+		sed -n 's,.*/\(kernel\|updates\)/.*/virtio_balloon\.ko.*,\1,p'
+}
+
 root_newer "$newer"
 
 one()
 {
-	local before
+	local before headers
 
 	comment "Debian $1"
 	root_open "$1"
 	trap end EXIT
 	comment "kernel $ROOT_KERNEL"
+	headers="run-parts --arg=$ROOT_KERNEL /etc/kernel/header_postinst.d"
 	root_repository "$OUT/packages" >/dev/null
 	before=$(root_files)
 	is "before: the kernel's own" "$(file)" "kernel drivers/virtio/"
@@ -134,8 +142,22 @@ one()
 	mv "$ROOT_MODULES/build" "$ROOT_MODULES/build.away"
 	ok "install without the kernel's headers" apt install ballast-dkms
 	said "it says what is missing" "apt install linux-headers-$ROOT_KERNEL"
-	ok "purge" apt purge ballast-dkms
+	inside "echo virtio_balloon >>/etc/initramfs-tools/modules
+		update-initramfs -c -k $ROOT_KERNEL" >"$LOG/initramfs.log" 2>&1
+	is "the initramfs has the kernel's own" "$(initramfs)" kernel
 	mv "$ROOT_MODULES/build.away" "$ROOT_MODULES/build"
+	inside "mv /etc/kernel/header_postinst.d/zz-ballast /tmp"
+	ok "headers come, and are built for" inside "$headers"
+	is "it has it still" "$(initramfs)" kernel
+	inside "ballast-modules status" >"$ROOT.out"
+	said "it is said" "the kernel's own, in its initramfs: run update-initramfs -u -k"
+	inside "mv /tmp/zz-ballast /etc/kernel/header_postinst.d/"
+	ok "with our hook behind them" inside "$headers"
+	is "it has Ballast's" "$(initramfs)" updates
+	ok "purge" apt purge ballast-dkms
+	is "and then the kernel's own" "$(initramfs)" kernel
+	rm "$ROOT/boot/initrd.img-$ROOT_KERNEL"
+	inside "sed -i /virtio_balloon/d /etc/initramfs-tools/modules"
 	# The key is DKMS's, and stays for others. modules.* are depmod's.
 	is "nothing is left" "$(diff <(echo "$before") <(root_files) |
 		grep '^[<>]' | grep -v 'var/lib/dkms/mok\.')" ""

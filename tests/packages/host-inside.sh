@@ -123,6 +123,21 @@ is "with Debian's" "$(running)" \
 ok "a guest that is not there is an error" sh -c "! $switch nobody ballast"
 virsh -q destroy g
 
+virsh -q dumpxml --inactive g | sed "s|<name>g|<name>t|; /<uuid>/d; /<graphics/,/<\/graphics/d" \
+	>/transient.xml
+ok "a guest without a definition" virsh -q create /transient.xml
+is "is not given one" "$($switch t ballast 2>&1)" \
+	"switch-emulator: t has no definition that it starts from: it is transient"
+is "it has none" "$(virsh -q list --all --name --persistent | grep -cx t)" 0
+virsh -q destroy t
+ok "one that has what ours alone knows" virsh -q desc g --config hugetlb-reserve
+$switch g ballast >/dev/null
+is "does not go back with it" "$($switch g stock 2>&1 | cut -d , -f 1)" \
+	"switch-emulator: g has hugetlb-reserve in its definition"
+is "it keeps what it had" "$($switch g)" $emulator
+virsh -q desc g --config ''
+ok "without that it goes" $switch g stock
+
 # --- what authors of drivers have
 release=$(ls /lib/modules)
 ok "drivers build from the package" make -C /usr/share/ballast/drivers \
@@ -148,5 +163,5 @@ virsh -q undefine g
 ok "purge" apt autoremove --purge ballast-libvirt ballast-qemu ballast-dev
 kill $libvirtd
 wait $libvirtd
-rm -r /guest.xml /tmp/drivers /tmp/sample
+rm -r /guest.xml /transient.xml /tmp/drivers /tmp/sample
 done_testing
