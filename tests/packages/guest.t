@@ -7,23 +7,9 @@
 # and with one. QEMU is that of ballast-qemu.
 
 . "$(dirname "$0")/../lib/test.sh"
-. "$TOP/tests/lib/root.sh"
+. "$TOP/tests/lib/system.sh"
+system_guests "$@"
 
-# systemd needs its time, and more of it when others work, too.
-export BOOT_TIMEOUT=${BOOT_TIMEOUT:-600}
-MEM=2048
-
-GUESTS_QEMU=$OUT/package/qemu-system-x86_64
-if [ -z "${BALLAST_RUN:-}" ]; then
-	[ -e "$BUILD/guest/memhold" ] || die "no programs for guests: run 'make guest'"
-	# All that needs the network is fetched on this side.
-	tar=$(root_tar 13 "$(root_packages 13 guest)")
-	GUESTS_KERNEL=$BUILD/guest/vmlinuz-13
-	tar -xOf "$tar" --wildcards './boot/vmlinuz-*' >"$GUESTS_KERNEL"
-fi
-guests "$@"
-
-disk=$RUN/debian.disk
 with='echo virtio_balloon >>/etc/initramfs-tools/modules && update-initramfs -u'
 without='sed -i /virtio_balloon/d /etc/initramfs-tools/modules && update-initramfs -u'
 
@@ -31,18 +17,10 @@ without='sed -i /virtio_balloon/d /etc/initramfs-tools/modules && update-initram
 # initramfs has no virtio_balloon, but an administrator may want it there: then it is
 # the one that is loaded, whatever is on the disk. Here it is there at first.
 (
-	root_open 13 guest
-	root_repository "$OUT/packages" >/dev/null
+	system_open
 	root_newer "$ROOT/repository/newer"
-	cp "$BUILD/guest/memhold" "$BUILD/guest/blockmap" "$TOP/tests/guest/hold" \
-		"$ROOT/usr/local/bin/"
-	ln -s /bin/busybox "$ROOT/usr/local/bin/usleep"
-	# What this guest needs alone: a large one takes minutes to make without KVM.
-	printf '%s\n' MODULES=list COMPRESSLEVEL=1 \
-		>"$ROOT/etc/initramfs-tools/conf.d/quick"
-	printf '%s\n' virtio_pci virtio_blk ext4 >>"$ROOT/etc/initramfs-tools/modules"
 	inside "$with" >"$LOG/initramfs.log" 2>&1
-	root_image "$disk" 4096
+	root_image "$SYSTEM" 4096
 	dpkg-deb -f "$ROOT"/repository/ballast-dkms_*.deb Version >"$RUN/version"
 	dpkg-deb -f "$ROOT"/repository/newer/ballast-dkms_*.deb Version >"$RUN/newer"
 	root_close
@@ -50,72 +28,11 @@ without='sed -i /virtio_balloon/d /etc/initramfs-tools/modules && update-initram
 version=$(cat "$RUN/version")
 newer=$(cat "$RUN/newer")
 
-# now TEXT: where the test is, for those who look how long it takes.
-now() { comment "$SECONDS s: $*"; }
-
-boot() { guest_start g --system "$disk" --qemu "$GUESTS_QEMU" --mem $MEM "$@"; }
-
-# away: its log is asked before, since the next start has a new one.
-away()
-{
-	ok "$1: nothing in the kernel's log" guest_check_log g
-	guest_poweroff g
-}
-
-# apt ARGUMENT...: in the guest; what it says is in apt.out.
-apt()
-{
-	guest_exec g "DEBIAN_FRONTEND=noninteractive $root_apt $*" 3600 \
-		>"$RUN/apt.out" 2>&1 || { tail -n 20 "$RUN/apt.out"; return 1; }
-}
-said() { ok "$1" grep -qF -- "$2" "$RUN/apt.out"; }
-
-# loaded: the module that the guest runs, once udev has loaded all there is to load: the
-# agent may be there before.
-loaded()
-{
-	# shellcheck disable=SC2016 # it is for the guest's shell
-	guest_exec g 'systemctl is-system-running --wait >/dev/null
-		udevadm settle
-		cd /sys/module/virtio_balloon || exit
-		[ -e parameters/floor_mb ] && echo "ballast $(cat version)" || echo stock'
-}
-
-# file: what modprobe would take, below the kernel's folder.
-file()
-{
-	guest_exec g 'modinfo -F filename virtio_balloon' |
-		sed -n 's,.*/\(kernel\|updates\)/\(.*\)/virtio_balloon\.ko.*,\1/\2,p'
-}
-
 # initramfs: what is in it of virtio_balloon and of what Ballast's needs.
 initramfs()
 {
 	guest_exec g 'lsinitramfs /initrd.img |
 		grep -oE "(driver_pages|regiond|virtio_balloon)\.ko" | sort | paste -sd " "'
-}
-
-# shrink WHAT: fragment the memory, then ask for half of it.
-shrink()
-{
-	hold g start --mib 1600 --pattern regular --keep 1/4 >/dev/null
-	ok "$1: virsh setmem is served" balloon_to g $((MEM / 2)) 600
-	ok "$1: contents are whole" hold g check
-}
-
-# grow WHAT: and back.
-grow()
-{
-	ok "$1: it gets all of it back" balloon_to g $MEM 600
-	ok "$1: contents are whole after" hold g check
-	hold g stop
-}
-
-# serve WHAT: the same, with no workload.
-serve()
-{
-	ok "$1: virsh setmem is served" balloon_to g $((MEM * 3 / 4)) 600
-	ok "$1: both ways" balloon_to g $MEM 600
 }
 
 # --- stock
