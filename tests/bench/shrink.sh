@@ -84,7 +84,9 @@ about_shrink()
 		where every second page stays, to 3 GiB; virtio-mem unplugs as much. `random
 		4` is the pattern `random`, one page of 4 stays. The last figure stands
 		beside a guest that had so little memory from the start, without a balloon
-		(`stock alone`).
+		(`stock alone`). Of `files`, `all` drops clean page cache from the blocks that it
+		empties, as the kernel does for any contiguous allocation, so that little of it is
+		moved, and the guest may have to read it again.
 
 		shrink_thp_share|%|plot|Of what the host still holds of the guest's memory, so much is on huge pages
 		shrink_seconds|s|plot|Until the guest has shrunk
