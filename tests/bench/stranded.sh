@@ -46,7 +46,7 @@ strand_boot()
 			hold = 5s
 		END
 		# It is not to look after the guests of other columns.
-		trap 'kill "${BALLASTD_PID:-}" 2>/dev/null' EXIT
+		trap 'kill "${BALLASTD_PID:-}" 2>/dev/null || :' EXIT
 		ballastd_start
 		;;
 	*)	start j "$1" on "${@:2}" ;;
