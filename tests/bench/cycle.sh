@@ -19,12 +19,12 @@ CYCLE_ROUNDS=$(quick 2 3)
 CYCLE_ROWS="cycle_shrink_touched cycle_shrink_untouched cycle_grow_touched"
 CYCLE_ROWS+=" cycle_grow_untouched cycle_touch"
 
-# cycle_mib: the guest's memory: as much as this host has to spare, up to 4 GiB.
+# cycle_mib: the guest's memory: as much as this host has to spare, up to 2 GiB.
 cycle_mib()
 {
 	local mib
 
-	mib=$(quick 2048 4096)
+	mib=2048
 	until ( available $mib ) 2>/dev/null || [ $mib = 1024 ]; do
 		mib=$((mib / 2))
 	done

@@ -117,9 +117,7 @@ interference()
 
 case_interference()
 {
-	for _ in $(quick 1 "1 2"); do
-		each $MODULES_TOO virtio_mem -- interference interference_p1
-	done
+	each $MODULES_TOO virtio_mem -- interference interference_p1
 }
 
 about_interference()

@@ -6,10 +6,9 @@
 # been so small from the start and has no balloon.
 
 # How a guest is fragmented: PATTERN:KEEP:SEED, see guest/memhold.c; one of KEEP pages
-# or files stays. All patterns with all shares, each with another seed; and one again,
-# with another seed, as a second run of the same setting.
+# or files stays. All patterns with all shares, each with another seed.
 SHRINK_HOLES=$(quick random:4:1 "regular:8:1 random:8:2 files:8:3 regular:4:2 random:4:3
-	files:4:1 regular:2:3 random:2:1 files:2:2 random:4:1")
+	files:4:1 regular:2:3 random:2:1 files:2:2")
 SHRINK_ROWS="shrink_thp_share shrink_seconds moves_ratio"
 SHRINK_ROWS+=" shrink_time_vs_virtio_mem shrink_huge_pages"
 

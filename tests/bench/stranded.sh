@@ -165,7 +165,7 @@ stranded()
 case_stranded()
 {
 	if [ -z "$QUICK" ]; then
-		each none modules -- stranded "$STRANDED_ROWS" 1
+		each none -- stranded "$STRANDED_ROWS" 1
 		each ballastd -- stranded ballastd_dropped 1
 	fi
 	each stock all -- stranded "$STRANDED_ROWS" "$(quick 1 3)"
@@ -187,16 +187,16 @@ table_stranded()
 		"(.all // 9999) < (.stock // 0)" \
 		"what the host holds beyond what a guest of $STRANDED_MIB MiB \
 uses, after it compiled, deleted all and dropped its caches; \
-held: $(spread stranded_held none stock modules all)"
+held: $(spread stranded_held none stock all)"
 	strand_row stranded_idle MiB - "" \
 		"the same when it has been idle for $STRANDED_IDLE s, with page \
 cache that may be dropped"
 	strand_row stranded_gib_minutes "GiB x min" - "" \
 		"what the host held in the first round"
 	[ -z "$QUICK" ] || return 0
-	ratio_rows stranded_job_ratio stranded_seconds none 1 stock modules all
+	ratio_rows stranded_job_ratio stranded_seconds none 1 stock all
 	strand_row stranded_job_ratio ratio - "" \
-		"seconds: $(spread stranded_seconds none stock modules all)"
+		"seconds: $(spread stranded_seconds none stock all)"
 	strand_row stranded_ratchet MiB - "" \
 		"held after three rounds, less what was held after one"
 	strand_row ballastd_dropped MiB - "" \
