@@ -9,7 +9,7 @@
 #	( system_open; ...; root_image "$SYSTEM" MIB; root_close )
 #	boot
 #
-# QEMU is that of ballast-qemu. SYSTEM_DEBIAN=12 for another Debian.
+# QEMU is that of ballast-qemu. SYSTEM_DEBIAN, if set, is which.
 
 # shellcheck source=tests/lib/root.sh
 . "$HERE_TEST/root.sh"

@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
-# The patched guest kernel's packages in a guest with Debian 13: installed with apt,
-# after ballast-dkms, which is then built for it; booted by its boot loader, ballooned,
-# packed.
+# The patched guest kernel's packages in a guest with the Debian that they were built
+# on: installed with apt, after ballast-dkms, which is then built for it; booted by its
+# boot loader, ballooned, packed.
 
 . "$(dirname "$0")/../lib/test.sh"
 . "$TOP/tests/lib/system.sh"
@@ -13,6 +13,7 @@ ls "$OUT"/packages/linux-image-*-ballast-amd64_*.deb >/dev/null 2>&1 || {
 	done_testing
 	exit
 }
+SYSTEM_DEBIAN=$(debian)
 system_guests "$@"
 
 version=$(dpkg-deb -f "$OUT"/packages/ballast-dkms_*.deb Version)
