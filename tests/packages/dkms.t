@@ -143,7 +143,7 @@ one()
 	ok "install without the kernel's headers" apt install ballast-dkms
 	said "it says what is missing" "apt install linux-headers-$ROOT_KERNEL"
 	inside "echo virtio_balloon >>/etc/initramfs-tools/modules
-		update-initramfs -c -k $ROOT_KERNEL" >"$LOG/initramfs.log" 2>&1
+		update-initramfs -u -k $ROOT_KERNEL" >"$LOG/initramfs.log" 2>&1
 	is "the initramfs has the kernel's own" "$(initramfs)" kernel
 	mv "$ROOT_MODULES/build.away" "$ROOT_MODULES/build"
 	inside "mv /etc/kernel/header_postinst.d/zz-ballast /tmp"
@@ -156,8 +156,8 @@ one()
 	is "it has Ballast's" "$(initramfs)" updates
 	ok "purge" apt purge ballast-dkms
 	is "and then the kernel's own" "$(initramfs)" kernel
-	rm "$ROOT/boot/initrd.img-$ROOT_KERNEL"
-	inside "sed -i /virtio_balloon/d /etc/initramfs-tools/modules"
+	inside "sed -i /virtio_balloon/d /etc/initramfs-tools/modules
+		update-initramfs -u -k $ROOT_KERNEL" >>"$LOG/initramfs.log" 2>&1
 	# The key is DKMS's, and stays for others. modules.* are depmod's.
 	is "nothing is left" "$(diff <(echo "$before") <(root_files) |
 		grep '^[<>]' | grep -v 'var/lib/dkms/mok\.')" ""
