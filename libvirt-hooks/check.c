@@ -378,8 +378,8 @@ static void check_driver(struct report *report, const struct guest_facts *guest)
 		      "its driver is not Ballast's: it gives scattered pages" :
 		      "which driver it has is not known: only the patched QEMU "
 		      "tells");
-		remedy(report, "Ballast's virtio_balloon in the guest: "
-		       "drivers/README.md; and the patched QEMU");
+		remedy(report, "ballast-dkms in the guest; the patched QEMU, of "
+		       "ballast-qemu, on the host");
 		break;
 	default:
 		found(report, LEVEL_NOTE, "which driver it has is not known");
@@ -452,7 +452,7 @@ static void check_discards(struct report *report, const struct guest_facts *gues
 	if (guest->inhibited[0] && !why) {
 		found(report, LEVEL_WARNING, "the host gets nothing from its balloon now: "
 		      "%s", guest->inhibited);
-		remedy(report, "docs/PROTOCOL.md, \"What is skipped\"");
+		remedy(report, "see PROTOCOL.md, \"What is skipped\"");
 	}
 	if (guest->last_error[0]) {
 		found(report, LEVEL_WARNING, "its balloon had an error: %s",
@@ -473,8 +473,8 @@ static void check_huge(struct report *report, const struct guest_facts *guest)
 	} else if (info->huge && guest->patched == NO) {
 		found(report, LEVEL_PROBLEM, "shared huge pages with a stock QEMU: any "
 		      "deflation or reboot can end it with SIGBUS");
-		remedy(report, "the patched QEMU as its <emulator>: "
-		       "qemu-patches/README.md");
+		remedy(report, "the patched QEMU, of ballast-qemu: "
+		       "/usr/lib/ballast/switch-emulator %s ballast", info->name);
 	} else if (info->huge) {
 		found(report, LEVEL_OK, "shared huge pages");
 	} else if (info->shared && !info->file &&

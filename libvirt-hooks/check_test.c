@@ -278,7 +278,7 @@ static void guest_statistics(void **state)
 
 static void guest_driver(void **state)
 {
-	GUEST(guest.driver = NO, NOTE, "is not Ballast's", "drivers/README.md");
+	GUEST(guest.driver = NO, NOTE, "is not Ballast's", "ballast-dkms");
 	GUEST(guest.driver = NO; guest.patched = NO, NOTE, "is not known: only",
 	      "the patched QEMU");
 	GUEST(guest.driver = UNKNOWN, NOTE, "is not known", "--qmp web");
@@ -316,7 +316,8 @@ static void guest_discards(void **state)
 	GUEST(guest.info.locked = true, WARNING, "locked", "manage=\"no\"");
 	GUEST(guest.info.locked = true; guest.info.settings.manage = false, NOTE,
 	      "manage is no", "");
-	GUEST(strcpy(guest.inhibited, "postcopy"), WARNING, "now: postcopy", "");
+	GUEST(strcpy(guest.inhibited, "postcopy"), WARNING, "now: postcopy",
+	      "PROTOCOL.md");
 	GUEST(strcpy(guest.last_error, "madvise"), WARNING, "error: madvise", "web.log");
 }
 
@@ -325,7 +326,7 @@ static void guest_huge(void **state)
 	GUEST(guest.info.huge = true, NOTE, "private huge pages", "mode='shared'");
 	GUEST(guest.info.huge = guest.info.shared = true; guest.patched = NO;
 	      guest.info.free_page_reporting = false, PROBLEM, "SIGBUS",
-	      "qemu-patches");
+	      "switch-emulator web ballast");
 	GUEST(guest.info.shared = true, NOTE, "its memory is shared",
 	      "shmem_enabled");
 	guest.info.file = true;
