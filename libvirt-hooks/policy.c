@@ -1055,7 +1055,8 @@ static void serve_room(struct pass *p, unsigned int index)
 	}
 	r->obtainable = p->coming;
 	for_each_guest(p, i)
-		if (on_nodes(room->nodes, p->s->guests[i].nodes))
+		if (!p->s->releasing &&
+		    on_nodes(room->nodes, p->s->guests[i].nodes))
 			r->obtainable += takeable(p->s, &p->s->guests[i],
 						  &p->d->guests[i], true);
 	r->hopeless = r->obtainable < r->missing;
@@ -1284,6 +1285,7 @@ static void release(const struct snapshot *s, const struct guest *g,
 	say(d, "gets all of its %s: everything is released", SIZE(g->maximum));
 }
 
+/* While all is released there is room of what the host has, and nobody gives any. */
 static void run_pool(const struct snapshot *s, struct decision *d,
 		     unsigned int index)
 {
@@ -1291,11 +1293,15 @@ static void run_pool(const struct snapshot *s, struct decision *d,
 	unsigned int i;
 
 	look_at_pool(&p, s, d, index);
-	serve_pressure(&p);
-	serve_reserve(&p);
+	if (!s->releasing) {
+		serve_pressure(&p);
+		serve_reserve(&p);
+	}
 	for (i = 0; i < s->nr_rooms; i++)
 		if (s->rooms[i].pool == index)
 			serve_room(&p, i);
+	if (s->releasing)
+		return;
 	serve_plenty(&p);
 	for_each_guest(&p, i)
 		probe_guest(&p, &s->guests[i], &d->guests[i]);
@@ -1313,7 +1319,7 @@ void policy_run(const struct snapshot *s, struct decision *d)
 		judge(s, &s->guests[i], &d->guests[i]);
 	for (i = 0; i < s->nr_guests && s->releasing; i++)
 		release(s, &s->guests[i], &d->guests[i]);
-	for (i = 0; i < s->nr_pools && !s->releasing; i++)
+	for (i = 0; i < s->nr_pools; i++)
 		run_pool(s, d, i);
 	for (i = 0; i < s->nr_guests; i++) {
 		d->guests[i].memory.when = s->now;

@@ -1244,6 +1244,22 @@ static void test_release(void **state)
 		assert_int_equal(w.guest[i].target, 0);
 }
 
+static void test_release_room(void **state)
+{
+	rested(3 * GIB);
+	w.pools[0].avail += GIB;
+	add_room(500 * MIB);
+	add_room(500 * MIB);
+	w.s.releasing = true;
+	run();
+	assert_true(w.room[0].ready);
+	assert_false(w.room[1].ready);
+	/* Not of what that guest has idle. */
+	assert_true(w.guest[0].idle > GIB);
+	assert_true(w.room[1].hopeless);
+	assert_int_equal(w.guest[0].target, 4 * GIB);
+}
+
 /* --- whatever comes */
 
 static uint64_t seed;
@@ -1902,7 +1918,8 @@ int main(void)
 		test(test_rooms_do_not_share), test(test_room_on_node),
 		test(test_growing), test(test_no_growing),
 		test(test_grows_to_maximum), test(test_probing),
-		test(test_dry_run), test(test_release), test(test_random),
+		test(test_dry_run), test(test_release),
+		test(test_release_room), test(test_random),
 		test(test_sim_noise),
 		test(test_sim_move_1s), test(test_sim_move_5s),
 		test(test_sim_liars), test(test_sim_operator),

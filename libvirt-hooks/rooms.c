@@ -433,7 +433,8 @@ static bool all_known(void)
 
 /*
  * That nobody can give enough is final if all have been looked at: those that have
- * just been found, or have just started, can't give anything yet.
+ * just been found, or have just started, can't give anything yet. While all is
+ * released nobody gives any.
  */
 static bool all_judged(unsigned int pool)
 {
@@ -441,7 +442,7 @@ static bool all_judged(unsigned int pool)
 
 	if (!all_known() || !d.connected)
 		return false;
-	for (t = d.guests; t; t = t->next)
+	for (t = d.guests; t && !d.releasing; t = t->next)
 		if (t->guest.pool == pool &&
 		    (!t->decision.memory.when ||
 		     t->decision.state == GUEST_NO_STATS ||

@@ -16,9 +16,9 @@
 . "$(dirname "$0")/../lib/ballastd.sh"
 
 # The longest ones first.
-cases=(stale away record huge young release timeout queue unlisted restart pages_stop pages_gone
-	pages_late pages_hopeless pages_unused pages_killed flood grant starts all
-	overtake vanish ask stop killed)
+cases=(stale away record huge young release timeout queue unlisted restart released
+	pages_stop pages_gone pages_late pages_hopeless pages_unused
+	pages_killed flood grant starts all overtake vanish ask stop killed)
 AT_ONCE=6
 
 [ -n "${SEAMS_MOUNTS:-}" ] || skip_all "needs root"
@@ -182,6 +182,24 @@ case_release()
 	ballastd_passes 6
 	is "then nobody is taken for moved by somebody else" \
 		"$(states | grep -o override || true)" ""
+}
+
+case_released()
+{
+	local mark
+
+	conf '[host]' 'reserve = 2G' '[guests]' 'hold = 0' '[hook]' \
+		'timeout = 20s' 'refuse = yes'
+	begin_settled
+	ctl release --all >/dev/null
+	mark=$(orders_mark)
+	ok "all is released: a guest starts" prepare small $((8 * GIB))
+	ok "there is room" has_room small
+	ok "one starts for which the host has not enough" eval \
+		'! prepare big $((60 * GIB))'
+	ok "that is known at once" said "for big: no room: .* nothing is taken"
+	is "no guest is told to give anything" "$(orders "$mark" |
+		awk -v max=$MAXIMUM '$2 != max')" ""
 }
 
 case_stale()
