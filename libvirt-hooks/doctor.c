@@ -310,6 +310,24 @@ static void copy_text(struct json_object *object, const char *key, char *text,
 	snprintf(text, size, "%s", value ? value : "");
 }
 
+/* A list of words, with a comma between them. */
+static void copy_list(struct json_object *object, const char *key, char *text,
+		      size_t size)
+{
+	struct json_object *list = json_object_object_get(object, key);
+	size_t i, n = json_object_is_type(list, json_type_array) ?
+		      json_object_array_length(list) : 0;
+	const char *word;
+	int at = 0;
+
+	text[0] = 0;
+	for (i = 0; i < n && (size_t)at < size; i++) {
+		word = json_object_get_string(json_object_array_get_idx(list, i));
+		at += snprintf(text + at, size - at, "%s%s", i ? ", " : "",
+			       word ?: "");
+	}
+}
+
 static void take_qemu(struct inquiry *inquiry)
 {
 	struct guest_facts *facts = &inquiry->facts;
@@ -327,7 +345,7 @@ static void take_qemu(struct inquiry *inquiry)
 		return;
 	balloon = json_tokener_parse(inquiry->balloon);
 	answer = json_object_object_get(balloon, "return");
-	copy_text(answer, "inhibited", facts->inhibited, sizeof(facts->inhibited));
+	copy_list(answer, "inhibited", facts->inhibited, sizeof(facts->inhibited));
 	copy_text(answer, "last-error", facts->last_error,
 		  sizeof(facts->last_error));
 	json_object_put(balloon);

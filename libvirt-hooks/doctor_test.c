@@ -163,10 +163,14 @@ static void what_qemu_says(void **state)
 	facts = qemu_says(NULL, NULL);
 	assert_int_equal(facts.driver, UNKNOWN);
 	facts = qemu_says("{\"return\": {\"stats\": {\"stat-balloon-floor\": 0}}}",
-			  "{\"return\": {\"inhibited\": \"pinned\"}}");
+			  "{\"return\": {\"inhibited\": [\"pinned\", \"postcopy\"]}}");
 	assert_int_equal(facts.driver, YES);
-	assert_string_equal(facts.inhibited, "pinned");
+	assert_string_equal(facts.inhibited, "pinned, postcopy");
 	assert_string_equal(facts.last_error, "");
+	facts = qemu_says("{}", "{\"return\": {\"inhibited\": []}}");
+	assert_string_equal(facts.inhibited, "");
+	facts = qemu_says("{}", "{\"return\": {\"inhibited\": \"pinned\"}}");
+	assert_string_equal(facts.inhibited, "");
 	facts = qemu_says("{\"return\": {\"stats\": {\"stat-free-memory\": 0}}}",
 			  "{\"error\": {\"class\": \"CommandNotFound\"}}");
 	assert_int_equal(facts.driver, NO);

@@ -55,6 +55,8 @@ until_true 30 eval 'vsh dommemstat a | grep -q usable'
 doctor a --qmp
 ok "a: statistics" finds a ok 'statistics arrive'
 ok "a: its driver" finds a ok "its driver is Ballast's"
+is "a: the host gets the memory" "$(jq -r '.findings[] | select(.about == "a" and
+	(.text | test("gets nothing"))).text' "$RUN/doctor")" ""
 is "nothing of b" "$(jq '[.findings[] | select(.about == "b")] | length' \
 	"$RUN/doctor")" 0
 doctor b --qmp
