@@ -378,8 +378,8 @@ static void check_driver(struct report *report, const struct guest_facts *guest)
 		      "its driver is not Ballast's: it gives scattered pages" :
 		      "which driver it has is not known: only the patched QEMU "
 		      "tells");
-		remedy(report, "ballast-dkms in the guest; the patched QEMU, of "
-		       "ballast-qemu, on the host");
+		remedy(report, guest->patched == YES ? "ballast-dkms in the guest" :
+		       "the patched QEMU, of ballast-qemu");
 		break;
 	default:
 		found(report, LEVEL_NOTE, "which driver it has is not known");
