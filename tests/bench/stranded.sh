@@ -17,7 +17,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/ballastd.sh"
 
 STRANDED_MIB=2048
-STRANDED_IDLE=15	# seconds
+STRANDED_IDLE=$(quick 5 15)	# seconds
 STRANDED_SETTLE=60
 STRANDED_ROWS="stranded_idle stranded_dropped stranded_gib_minutes stranded_job_ratio
 	stranded_ratchet"
