@@ -141,7 +141,7 @@ now "up with Secure Boot"
 is "Secure Boot: it is on" "$(guest_exec g 'mokutil --sb-state')" "SecureBoot enabled"
 is "Secure Boot: the kernel's own runs" "$(loaded)" stock
 ok "Secure Boot: install" apt install ballast-dkms
-said "it says why nothing is built" "is not enrolled"
+said "it says why nothing is built" "Secure Boot is on, and the key that dkms signs"
 said "and how to enrol it" "mokutil --import /var/lib/dkms/mok.pub"
 is "the kernel's own is for the next boot" "$(file)" kernel/drivers/virtio
 guest_reboot g
