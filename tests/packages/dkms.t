@@ -88,6 +88,14 @@ one()
 		paste -sd ' ')" "driver_pages regiond virtio_balloon"
 	is "they are signed" "$(inside "modinfo -k $ROOT_KERNEL -F signer \
 		virtio_balloon")" "DKMS module signing key"
+	# shellcheck disable=SC2016 # it is for the shell in there
+	is "a kernel with driver pages has the others built" "$(inside '
+		mkdir -p /tmp/src/include/linux
+		touch /tmp/src/include/linux/driver_pages.h
+		bash -c "kernel_source_dir=/tmp/src; . /usr/src/ballast-*/dkms.conf
+			echo \${BUILT_MODULE_NAME[*]} \${DEST_MODULE_LOCATION[*]}"
+		rm -r /tmp/src')" \
+		"regiond virtio_balloon zpages /updates/dkms /updates/dkms /updates/dkms"
 	is "a kernel 6.1 has its own" "$(file 6.1.0-other)" "kernel drivers/virtio/"
 	inside 'dkms build ballast/$(dkms status ballast |
 		sed "s,[^/]*/\([^,]*\).*,\1,; q") -k 6.1.0-other' >"$ROOT.out" 2>&1 || true
