@@ -49,7 +49,7 @@ away "shrunk"
 boot --fpr on
 now "up with free page reporting"
 key() { guest_exec g "sed -n 's/^$1 //p' /sys/kernel/debug/virtio_balloon/*"; }
-is "it can pack" "$(key pack_reason | grep -c unsupported)" 0
+ok "it can pack" [ "$(key pack_reason)" != unsupported ]
 hold g start --mib 1600 --pattern regular --keep 1/4 >/dev/null
 ok "it packs" until_guest g 300 \
 	'! grep -q "^pack_blocks_made 0$" /sys/kernel/debug/virtio_balloon/*'
