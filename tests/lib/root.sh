@@ -212,12 +212,12 @@ root_esp()
 {
 	local at=$1@@$(($2 * 512))
 
-	{ echo 'set root=hd0,msdos1'; cat "$ROOT/load.cfg"; } >"$ROOT/core.img"
 	mkfs.vfat -F 16 --offset "$2" "$1" "$3" &&
 	mmd -i "$at" ::EFI ::EFI/BOOT ::EFI/debian &&
 	mcopy -i "$at" "$ROOT/usr/lib/shim/shimx64.efi.signed" ::EFI/BOOT/BOOTX64.EFI &&
 	mcopy -i "$at" "$ROOT/usr/lib/shim/mmx64.efi.signed" ::EFI/BOOT/mmx64.efi &&
 	mcopy -i "$at" "$ROOT/usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed" \
 		::EFI/BOOT/grubx64.efi &&
-	mcopy -i "$at" "$ROOT/core.img" ::EFI/debian/grub.cfg
+	{ echo 'set root=hd0,msdos1'; cat "$ROOT/load.cfg"; } |
+		mcopy -i "$at" - ::EFI/debian/grub.cfg
 }
