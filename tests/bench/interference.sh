@@ -117,7 +117,8 @@ interference()
 
 case_interference()
 {
-	each $MODULES_TOO virtio_mem -- interference interference_p1
+	# shellcheck disable=SC2046 # several columns
+	each $MODULES_TOO $(quick "" virtio_mem) -- interference interference_p1
 }
 
 about_interference()

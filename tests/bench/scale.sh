@@ -4,7 +4,7 @@
 # Guests of 1 to 16 GiB, on one and two nodes, shrink to half: what a GiB costs.
 
 # MIB:NODES
-SCALE=$(quick "1024:1 4096:1" "1024:1 4096:1 16384:1 4096:2")
+SCALE=$(quick "1024:1 2048:1" "1024:1 4096:1 16384:1 4096:2")
 SCALE_ROWS="scale_seconds_per_gib scale_fragmented_seconds_per_gib"
 SCALE_ROWS+=" scale_moves_per_gib scale_flat"
 
