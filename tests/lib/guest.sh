@@ -276,13 +276,15 @@ wait_up()
 	}
 }
 
-# guest_reboot NAME: as its user would. Its QEMU stays.
+# guest_reboot NAME [COMMAND...]: as its user would, who does that before it is up
+# again. Its QEMU stays.
 guest_reboot()
 {
 	local from
 
 	from=$(($(wc -l < "$RUN/events") + 1))
 	vsh reboot "$1" --mode agent > /dev/null
+	"${@:2}"
 	wait_up "$1" "$from"
 }
 
