@@ -32,6 +32,9 @@ MODULE_PARM_DESC(oom_holdoff,
 /* How many pages of room to make in one go. */
 #define BALLOON_ROOM_BATCH	16384UL
 
+/* How often to make up for what stays on the CPUs' own lists. */
+#define BALLOON_ROOM_TRIES	3
+
 /* The zones keep free memory of so much of the floor; the rest may be cache. */
 #define BALLOON_ZONE_SHARE	8
 
@@ -217,27 +220,68 @@ static unsigned long nodes_free(const nodemask_t *nodes)
 	return free;
 }
 
+/* Free pages on the lists of the CPU: no zone counts them, nor does MemFree. */
+static unsigned long nodes_cached(const nodemask_t *nodes)
+{
+	unsigned long cached = 0;
+	int nid, i;
+
+	for_each_node_mask(nid, *nodes) {
+		struct zone *zones = NODE_DATA(nid)->node_zones;
+
+		for (i = 0; i < MAX_NR_ZONES; i++)
+			if (populated_zone(&zones[i]))
+				cached += READ_ONCE(raw_cpu_ptr(zones[i].per_cpu_pageset)->count);
+	}
+	return cached;
+}
+
+/*
+ * Page cache is reclaimed as for anybody who allocates. That begins at the
+ * watermarks, below what the zones keep: so what is free is held until there are
+ * @goal pages of both, and all is given back at once. Returns how many were held.
+ */
+static unsigned long reclaim_until(struct virtio_balloon *vb, nodemask_t *nodes,
+				   unsigned long goal)
+{
+	gfp_t gfp = balloon_mapping_gfp_mask() | __GFP_NOMEMALLOC |
+		    __GFP_NORETRY | __GFP_NOWARN;
+	struct page *page, *next;
+	unsigned long held = 0;
+	LIST_HEAD(pages);
+
+	while (nodes_free(nodes) + held < goal && held < goal &&
+	       !balloon_interrupted(vb)) {
+		page = __alloc_pages(gfp, 0, first_node(*nodes), nodes);
+		if (!page)
+			break;
+		list_add(&page->lru, &pages);
+		held++;
+		cond_resched();
+	}
+	list_for_each_entry_safe(page, next, &pages, lru) {
+		list_del(&page->lru);
+		put_page(page);
+	}
+	return held;
+}
+
 /**
  * balloon_make_room() - turn available memory into free memory
  * @vb: the balloon
  * @nr: how many pages of PAGE_SIZE
  *
- * Page cache is reclaimed as for anybody who allocates. That begins at the
- * watermarks, below what the zones keep: so what is free is held until @nr more
- * pages than that have come, and all is given back at once.
+ * Thousands of the pages that are given back may stay on the lists of the CPU,
+ * and no module can drain those: the next attempt reclaims as many on top.
  *
  * Context: Process context, sleeps.
  * Return: true if there is room for a pageblock, or for @nr.
  */
 bool balloon_make_room(struct virtio_balloon *vb, unsigned long nr)
 {
-	gfp_t gfp = balloon_mapping_gfp_mask() | __GFP_NOMEMALLOC |
-		    __GFP_NORETRY | __GFP_NOWARN;
-	unsigned long made = 0, keep = 0, room;
+	unsigned long want = 0, room;
 	nodemask_t nodes;
-	struct page *page, *next;
-	LIST_HEAD(pages);
-	int nid, i;
+	int nid, i, tries;
 
 	nr = min3(nr, balloon_room(vb), BALLOON_ROOM_BATCH);
 	nodes_and(nodes, balloon_nodes, node_states[N_MEMORY]);
@@ -245,25 +289,18 @@ bool balloon_make_room(struct virtio_balloon *vb, unsigned long nr)
 		return false;
 	for_each_node_mask(nid, nodes)
 		for (i = 0; i < MAX_NR_ZONES; i++)
-			keep += balloon_zone_keep(vb,
+			want += balloon_zone_keep(vb,
 					&NODE_DATA(nid)->node_zones[i]);
 
-	while (nodes_free(&nodes) + made < keep + nr &&
-	       made < keep + nr && !balloon_interrupted(vb)) {
-		page = __alloc_pages(gfp, 0, first_node(nodes), &nodes);
-		if (!page)
+	want += nr;
+	for (tries = 0; tries < BALLOON_ROOM_TRIES; tries++) {
+		vb->count.room_made +=
+			reclaim_until(vb, &nodes, want + nodes_cached(&nodes));
+		if (nodes_free(&nodes) >= want || balloon_interrupted(vb))
 			break;
-		list_add(&page->lru, &pages);
-		made++;
-		cond_resched();
 	}
-	list_for_each_entry_safe(page, next, &pages, lru) {
-		list_del(&page->lru);
-		put_page(page);
-	}
-	vb->count.room_made += made;
 	roomiest_node(vb, &room);
-	return nr && room >= min(nr, pageblock_nr_pages);
+	return room >= min(nr, pageblock_nr_pages);
 }
 
 /**
