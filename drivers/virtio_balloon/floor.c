@@ -32,7 +32,7 @@ MODULE_PARM_DESC(oom_holdoff,
 /* How many pages of room to make in one go. */
 #define BALLOON_ROOM_BATCH	16384UL
 
-/* How often to make up for what stays on the CPUs' own lists. */
+/* How often to make up for what stays on the CPU's lists, or in other zones. */
 #define BALLOON_ROOM_TRIES	3
 
 /* The zones keep free memory of so much of the floor; the rest may be cache. */
@@ -224,37 +224,41 @@ static unsigned long nodes_free(const nodemask_t *nodes)
 static unsigned long nodes_cached(const nodemask_t *nodes)
 {
 	unsigned long cached = 0;
+	struct zone *zone;
 	int nid, i;
 
 	for_each_node_mask(nid, *nodes) {
-		struct zone *zones = NODE_DATA(nid)->node_zones;
-
-		for (i = 0; i < MAX_NR_ZONES; i++)
-			if (populated_zone(&zones[i]))
-				cached += READ_ONCE(raw_cpu_ptr(zones[i].per_cpu_pageset)->count);
+		for (i = 0; i < MAX_NR_ZONES; i++) {
+			zone = &NODE_DATA(nid)->node_zones[i];
+			if (populated_zone(zone))
+				cached += this_cpu_read(zone->per_cpu_pageset->count);
+		}
 	}
 	return cached;
 }
 
 /*
  * Page cache is reclaimed as for anybody who allocates. That begins at the
- * watermarks, below what the zones keep: so what is free is held until there are
- * @goal pages of both, and all is given back at once. Returns how many were held.
+ * watermarks, below what the zones keep: so what is free is held until there
+ * are @goal pages of both, and all is given back at once. Returns false if
+ * there was no more to be had.
  */
-static unsigned long reclaim_until(struct virtio_balloon *vb, nodemask_t *nodes,
-				   unsigned long goal)
+static bool reclaim_until(struct virtio_balloon *vb, nodemask_t *nodes,
+			  unsigned long goal)
 {
 	gfp_t gfp = balloon_mapping_gfp_mask() | __GFP_NOMEMALLOC |
 		    __GFP_NORETRY | __GFP_NOWARN;
 	struct page *page, *next;
 	unsigned long held = 0;
+	bool more = true;
 	LIST_HEAD(pages);
 
-	while (nodes_free(nodes) + held < goal && held < goal &&
-	       !balloon_interrupted(vb)) {
+	while (nodes_free(nodes) + held < goal && !balloon_interrupted(vb)) {
 		page = __alloc_pages(gfp, 0, first_node(*nodes), nodes);
-		if (!page)
+		if (!page) {
+			more = false;
 			break;
+		}
 		list_add(&page->lru, &pages);
 		held++;
 		cond_resched();
@@ -263,7 +267,8 @@ static unsigned long reclaim_until(struct virtio_balloon *vb, nodemask_t *nodes,
 		list_del(&page->lru);
 		put_page(page);
 	}
-	return held;
+	vb->count.room_made += held;
+	return more;
 }
 
 /**
@@ -272,18 +277,20 @@ static unsigned long reclaim_until(struct virtio_balloon *vb, nodemask_t *nodes,
  * @nr: how many pages of PAGE_SIZE
  *
  * Thousands of the pages that are given back may stay on the lists of the CPU,
- * and no module can drain those: the next attempt reclaims as many on top.
+ * which nothing that is exported drains for its own sake: as many are reclaimed
+ * on top. And again if the lists have become longer by that.
  *
  * Context: Process context, sleeps.
  * Return: true if there is room for a pageblock, or for @nr.
  */
 bool balloon_make_room(struct virtio_balloon *vb, unsigned long nr)
 {
-	unsigned long want = 0, room;
+	unsigned long want = 0, need, room;
 	nodemask_t nodes;
 	int nid, i, tries;
 
 	nr = min3(nr, balloon_room(vb), BALLOON_ROOM_BATCH);
+	need = min(nr, pageblock_nr_pages);
 	nodes_and(nodes, balloon_nodes, node_states[N_MEMORY]);
 	if (!nr || nodes_empty(nodes))
 		return false;
@@ -294,13 +301,19 @@ bool balloon_make_room(struct virtio_balloon *vb, unsigned long nr)
 
 	want += nr;
 	for (tries = 0; tries < BALLOON_ROOM_TRIES; tries++) {
-		vb->count.room_made +=
-			reclaim_until(vb, &nodes, want + nodes_cached(&nodes));
-		if (nodes_free(&nodes) >= want || balloon_interrupted(vb))
+		bool more = reclaim_until(vb, &nodes,
+					  want + nodes_cached(&nodes));
+
+		room = balloon_free_room(vb);
+		if (room >= need)
+			return true;
+		/* What is on the lists is not available, either. */
+		if (!more || balloon_interrupted(vb) || balloon_room(vb) < need)
 			break;
+		/* No zone has enough, even if all of them together have. */
+		want = max(want, nodes_free(&nodes) + need - room);
 	}
-	roomiest_node(vb, &room);
-	return room >= min(nr, pageblock_nr_pages);
+	return false;
 }
 
 /**
@@ -330,8 +343,11 @@ unsigned int balloon_bound_singles(struct virtio_balloon *vb, unsigned int num,
 	}
 
 	nr = min(nr, balloon_room(vb));
-	if (room < nr && balloon_make_room(vb, nr))
+	if (room < nr) {
+		balloon_make_room(vb, nr);
 		*nid = roomiest_node(vb, &room);
+		nr = min(nr, balloon_room(vb));
+	}
 	return min(nr, room) * VIRTIO_BALLOON_PAGES_PER_PAGE;
 }
 

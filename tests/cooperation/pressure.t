@@ -299,6 +299,9 @@ test_shortage()
 	done
 	is "shortage: block by block" $((i - 1)) 50
 	snap "$1"
+	comment "${B[singles]} single pages"
+	[ "$kernel" = debug ] ||	# there it takes single pages
+		between "shortage: nearly all are blocks" "${B[singles]}" 0 5120
 	unharmed shortage
 	guest_exec "$1" 'kill $(cat /run/open)'
 	balloon_pages "$1" 0
