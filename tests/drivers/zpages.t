@@ -148,7 +148,7 @@ half_full()
 	own=$(huge_pages_most a)
 	zpages=$(huge_pages a $((own < most ? own : most)))
 	comment "huge pages: $lru of $most with LRU memory," \
-		"$zpages of $own with zpages"
+		"$zpages of $((own < most ? own : most)) with zpages"
 	between "half full: handles take little" "$own" \
 		$((most * least / 100)) 100000
 	between "half full: as many huge pages as with LRU memory" \
@@ -230,7 +230,7 @@ kernels "stock ballast debug" "$@"
 for kernel in "${kernels[@]}"; do
 	comment "kernel: $kernel"
 	case $kernel in
-	debug)	mib=300 ops=3000 moves=1000 objects=5000 least=75 swap=64 ;;
+	debug)	mib=300 ops=3000 moves=1000 objects=5000 least=85 swap=64 ;;
 	*)	mib=700 ops=20000 moves=4000 objects=20000 least=97 swap=256 ;;
 	esac
 	half_full "$kernel" $mib $least
