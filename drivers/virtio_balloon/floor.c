@@ -240,12 +240,14 @@ static unsigned long nodes_cached(const nodemask_t *nodes)
 /*
  * Page cache is reclaimed as for anybody who allocates. That begins at the
  * watermarks, below what the zones keep: so what is free is held until there
- * are @goal pages of both, and all is given back at once. Returns false if
- * there was no more to be had.
+ * are @want pages of both, and all is given back at once. Thousands of them may
+ * stay on the lists of the CPU, which nothing that is exported drains for its
+ * own sake: as many come on top. Returns false if there was no more to be had.
  */
 static bool reclaim_until(struct virtio_balloon *vb, nodemask_t *nodes,
-			  unsigned long goal)
+			  unsigned long want)
 {
+	unsigned long goal = want + nodes_cached(nodes);
 	gfp_t gfp = balloon_mapping_gfp_mask() | __GFP_NOMEMALLOC |
 		    __GFP_NORETRY | __GFP_NOWARN;
 	struct page *page, *next;
@@ -276,9 +278,8 @@ static bool reclaim_until(struct virtio_balloon *vb, nodemask_t *nodes,
  * @vb: the balloon
  * @nr: how many pages of PAGE_SIZE
  *
- * Thousands of the pages that are given back may stay on the lists of the CPU,
- * which nothing that is exported drains for its own sake: as many are reclaimed
- * on top. And again if the lists have become longer by that.
+ * Tries again if the lists of the CPU have become longer by that, or if what
+ * was reclaimed is not in one zone.
  *
  * Context: Process context, sleeps.
  * Return: true if there is room for a pageblock, or for @nr.
@@ -301,8 +302,7 @@ bool balloon_make_room(struct virtio_balloon *vb, unsigned long nr)
 
 	want += nr;
 	for (tries = 0; tries < BALLOON_ROOM_TRIES; tries++) {
-		bool more = reclaim_until(vb, &nodes,
-					  want + nodes_cached(&nodes));
+		bool more = reclaim_until(vb, &nodes, want);
 
 		room = balloon_free_room(vb);
 		if (room >= need)
