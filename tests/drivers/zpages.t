@@ -123,12 +123,13 @@ compare()
 
 # Half of so much memory is kept, pages at random: how many huge pages are to be
 # had, if they are of processes, and if they are all of a zpages pool? Each in
-# a fresh guest: compaction remembers where it was in vain. Handles have to be
-# somewhere, and a debug kernel keeps some hundred bytes with each: no more is
-# asked for than is free beside them.
+# a fresh guest: compaction remembers where it was in vain. Per cent of the
+# former is what the latter has to reach: handles have to be somewhere, and a
+# debug kernel keeps some hundred bytes with each. No more is asked for than is
+# free beside them.
 half_full()
 {
-	local kernel=$1 mib=$2 least=$3 most lru own zpages filled
+	local kernel=$1 mib=$2 share=$3 most lru ask zpages filled
 
 	section "half of $mib MiB full, and huge pages"
 	guest_start a --kernel "$kernel" --balloon none --mem 1024
@@ -145,14 +146,15 @@ half_full()
 	hold a stop
 	filled=$(in_guest "cat $T/fill")
 	is "half full: it is" "$filled" "pages $((mib * 128)) bad 0"
-	own=$(huge_pages_most a)
-	zpages=$(huge_pages a $((own < most ? own : most)))
+	ask=$(huge_pages_most a)
+	ask=$((ask < most ? ask : most))
+	zpages=$(huge_pages a $ask)
 	comment "huge pages: $lru of $most with LRU memory," \
-		"$zpages of $((own < most ? own : most)) with zpages"
-	between "half full: handles take little" "$own" \
-		$((most * least / 100)) 100000
+		"$zpages of $ask with zpages"
+	between "half full: nearly all that are asked for" \
+		"$zpages" $(((ask < lru ? ask : lru) * 98 / 100)) 100000
 	between "half full: as many huge pages as with LRU memory" \
-		"$zpages" $(((own < lru ? own : lru) * 98 / 100)) 100000
+		"$zpages" $((lru * share / 100)) 100000
 	is "half full: contents are whole" "$(in_guest "cat $T/fill")" "$filled"
 	in_guest "echo 0 > $T/fill"
 	is "half full: nothing is left" "$(in_guest "cat $T/fill")" \
@@ -230,10 +232,10 @@ kernels "stock ballast debug" "$@"
 for kernel in "${kernels[@]}"; do
 	comment "kernel: $kernel"
 	case $kernel in
-	debug)	mib=300 ops=3000 moves=1000 objects=5000 least=85 swap=64 ;;
-	*)	mib=700 ops=20000 moves=4000 objects=20000 least=97 swap=256 ;;
+	debug)	mib=300 ops=3000 moves=1000 objects=5000 share=85 swap=64 ;;
+	*)	mib=700 ops=20000 moves=4000 objects=20000 share=98 swap=256 ;;
 	esac
-	half_full "$kernel" $mib $least
+	half_full "$kernel" $mib $share
 	kernel_tests $ops $moves
 	compare $objects $mib
 	zswap $swap
