@@ -11,23 +11,28 @@
 #	root_repository DIR	# apt in it knows the packages there
 #	root_close
 #
-# "13 guest" instead of 13 is one that a guest boots: with root_image on a disk.
+# "13 guest" instead of 13 is one that a guest boots: with root_image on a disk. "13
+# host" is one, too, and has libvirt and what ballast-libvirt needs.
 
 roots=$CACHE/roots
 
-# root_packages VERSION [guest]: what is in one beside a minimal Debian: all but what
-# a test is about.
+# root_packages VERSION [guest | host]: what is in one beside a minimal Debian: all but
+# what a test is about.
 root_packages()
 {
 	local kernel=cloud-amd64 all=dkms,gcc,make,openssl,initramfs-tools
+	local libvirt=libvirt-daemon-system,libvirt-clients,qemu-system-x86
 
 	[ "$1" != 12 ] || kernel=6.12-cloud-amd64
 	all+=,linux-headers-$kernel
 	case ${2:-} in
-	guest)	all+=,linux-image-$kernel,systemd-sysv,udev,dbus,procps,busybox
+	guest | host)
+		all+=,linux-image-$kernel,systemd-sysv,udev,dbus,procps,busybox
 		all+=,mokutil,zstd,qemu-guest-agent,grub-pc-bin,grub-common
-		all+=,shim-signed,grub-efi-amd64-signed ;;
-	*)	all+=,libvirt-daemon-system,libvirt-clients,qemu-system-x86 ;;
+		all+=,shim-signed,grub-efi-amd64-signed
+		[ "$2" = guest ] ||
+			all+=,$libvirt,libinih1,libjson-c5,libmicrohttpd12 ;;
+	*)	all+=,$libvirt ;;
 	esac
 	echo "$all"
 }
@@ -89,7 +94,7 @@ root_unpack()
 	ROOT_ARCHIVES=$roots/archives-$1
 }
 
-# root_open VERSION [guest]: a fresh one with what root_packages says.
+# root_open VERSION [guest | host]: a fresh one with what root_packages says.
 root_open()
 {
 	root_unpack "$1" "$(root_packages "$@")"

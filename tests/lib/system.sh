@@ -9,7 +9,8 @@
 #	( system_open; ...; root_image "$SYSTEM" MIB; root_close )
 #	boot
 #
-# QEMU is that of ballast-qemu. SYSTEM_DEBIAN, if set, is which.
+# QEMU is that of ballast-qemu. SYSTEM_DEBIAN, if set, is which, and SYSTEM_KIND=host
+# one with libvirt.
 
 # shellcheck source=tests/lib/root.sh
 . "$HERE_TEST/root.sh"
@@ -18,6 +19,7 @@
 export BOOT_TIMEOUT=${BOOT_TIMEOUT:-600}
 MEM=2048
 SYSTEM_DEBIAN=${SYSTEM_DEBIAN:-13}
+SYSTEM_KIND=${SYSTEM_KIND:-guest}
 
 system_guests()
 {
@@ -29,7 +31,7 @@ system_guests()
 			die "no programs for guests: run 'make guest'"
 		# All that needs the network is fetched on this side.
 		tar=$(root_tar $SYSTEM_DEBIAN \
-			"$(root_packages $SYSTEM_DEBIAN guest)")
+			"$(root_packages $SYSTEM_DEBIAN $SYSTEM_KIND)")
 		GUESTS_KERNEL=$BUILD/guest/vmlinuz-$SYSTEM_DEBIAN
 		tar -xOf "$tar" --wildcards './boot/vmlinuz-*' >"$GUESTS_KERNEL"
 	fi
@@ -41,7 +43,7 @@ system_guests()
 # and the workload is there.
 system_open()
 {
-	root_open $SYSTEM_DEBIAN guest
+	root_open $SYSTEM_DEBIAN $SYSTEM_KIND
 	root_repository "$OUT/packages" >/dev/null
 	cp "$BUILD/guest/memhold" "$BUILD/guest/blockmap" "$TOP/tests/guest/hold" \
 		"$ROOT/usr/local/bin/"
