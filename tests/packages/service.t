@@ -113,8 +113,8 @@ ok "apt looks again" apt "$root_update"
 pid=$(unit MainPID)
 ok "upgrade" apt install ballast-libvirt
 now "upgraded"
-is "upgrade: there is another" "$(cat "$RUN/newer")" \
-	"$(guest_exec g 'dpkg-query -W -f "\${Version}" ballast-libvirt')"
+is "upgrade: there is another" "$(guest_exec g \
+	'dpkg-query -W -f "\${Version}" ballast-libvirt')" "$(cat "$RUN/newer")"
 isnt "upgrade: than before" "$(cat "$RUN/version")" "$(cat "$RUN/newer")"
 serves "upgrade" "$pid"
 is "upgrade: that is the program which runs" "$(guest_exec g \
