@@ -134,8 +134,9 @@ test_last_zone()
 	defragment "$1"
 }
 
-# A wake for lower zones does not keep later ones from the upper zones: the field
-# that is set back is kcompactd's own. (This is its other work, not a request.)
+# kcompactd's other work. That requests have failed, and marked all blocks to be
+# skipped, does not keep it from a zone. And a wake for lower zones does not keep
+# later ones from the upper zones: the field that is set back is kcompactd's own.
 test_classzone()
 {
 	section "the highest zone of a wake"
@@ -234,8 +235,9 @@ test_after_kswapd()
 	is "kswapd: when it sleeps, all are served" "$(for i in 0 1 2; do
 		answer "$1" $i | cut -d ' ' -f 1; done | paste -sd ' ')" "0 0 0"
 	isnt "kswapd: in runs of their own" "$(trace "$1" "$runs")" 0
+	# One after the other would be 90. Some more become free as kswapd ends.
 	between "kswapd: what they want together, and not one after the other" \
-		"$(free_blocks "$1")" $((free + 40)) $((free + 60))
+		"$(free_blocks "$1")" $((free + 40)) $((free + 80))
 	defragment "$1"
 }
 
@@ -335,6 +337,7 @@ for kernel in "${kernels[@]}"; do
 	test_after_kswapd a
 	test_cancel a
 	test_deferral a
+	test_classzone a
 	ok "the test's module goes" guest_exec a 'rmmod kcompactd_test'
 	finish a
 
@@ -343,13 +346,6 @@ for kernel in "${kernels[@]}"; do
 	test_cpu_hotplug b
 	test_nodes b
 	finish b
-
-	# What is done before can put a zone off, or mark all its blocks to be skipped.
-	guest_start c --kernel "$kernel" --balloon none --mem "$mem" \
-		--cmdline "movablecore=400M"
-	load_test c
-	test_classzone c
-	finish c
 done
 
 done_testing
