@@ -24,7 +24,7 @@
 #include "json_add.h"
 #include "qmp.h"
 
-#define ANSWER_MS	3000
+#define ANSWER_MS	10000
 
 /* --- the host */
 
