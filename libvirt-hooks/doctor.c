@@ -371,6 +371,12 @@ static void look_at_qemu(struct guest_facts *facts)
 		facts->patched = is_patched(facts->info.emulator);
 }
 
+/*
+ * What libvirt serves of a client at a time (max_client_requests). When so many calls
+ * hang, it hears no other one of ours.
+ */
+#define MAX_HUNG	5
+
 static void examine_guest(const struct libvirt *libvirt,
 			  const struct config *config,
 			  const struct host_facts *host, const char *name,
@@ -378,6 +384,7 @@ static void examine_guest(const struct libvirt *libvirt,
 {
 	struct inquiry *inquiry = calloc(1, sizeof(*inquiry));
 	struct guest_facts *facts = &inquiry->facts, unknown = { 0 };
+	static unsigned int hung;
 
 	if (!inquiry)
 		return;
@@ -387,11 +394,17 @@ static void examine_guest(const struct libvirt *libvirt,
 	facts->host = host;
 	facts->now = time(NULL);
 	snprintf(facts->info.name, sizeof(facts->info.name), "%s", name);
-	if (in_time(ask_guest, inquiry)) {
+	if (hung == MAX_HUNG || in_time(ask_guest, inquiry)) {
 		/* Not freed: the thread may still write to it. */
 		unknown.host = host;
 		snprintf(unknown.info.name, sizeof(unknown.info.name), "%s", name);
-		error_set(&unknown.error, "its QEMU does not answer libvirt");
+		if (hung == MAX_HUNG)
+			error_set(&unknown.error,
+				  "not asked, since %d before it do not answer; ballastctl doctor %s asks it",
+				  MAX_HUNG, name);
+		else
+			error_set(&unknown.error, "its QEMU does not answer libvirt");
+		hung += hung < MAX_HUNG;
 		check_guest(report, &unknown);
 		return;
 	}
