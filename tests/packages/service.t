@@ -77,12 +77,16 @@ ok "settings: it writes its record" until_guest g 60 '[ -s /var/lib/ballast/reco
 ok "settings: systemd hears that it lives" until_guest g 60 \
 	'[ $(systemctl show -P WatchdogTimestampMonotonic ballastd) -gt \
 	$(($(systemctl show -P ActiveEnterTimestampMonotonic ballastd) + 10000000)) ]'
-guest_exec g 'echo "interval = 0s" >>/etc/ballast/ballastd.conf
+guest_exec g 'echo "huge_reserve = many" >>/etc/ballast/ballastd.conf
 	systemctl reload ballastd'
-ok "reload: bad settings are refused" journal "ballastd.conf:8: "
-guest_exec g 'sed -i "/^interval/d" /etc/ballast/ballastd.conf
+ok "reload: bad settings are refused" journal "ballastd.conf:8: .*many"
+mode() { echo "ballastctl status | grep -q \"^mode *$1\""; }
+guest_exec g 'sed -i -e "/many/d" -e "s/active/dry-run/" /etc/ballast/ballastd.conf
 	systemctl reload ballastd'
-serves "reload" 0
+ok "reload: good ones hold" until_guest g 60 "$(mode dry)"
+guest_exec g 'sed -i "s/dry-run/active/" /etc/ballast/ballastd.conf
+	systemctl reload ballastd'
+ok "reload: the first ones hold again" until_guest g 60 "$(mode active)"
 
 # --- a guest of its own
 echo "$domain" >"$RUN/v.xml"
@@ -134,5 +138,7 @@ is "purge: no such unit" "$(unit LoadState)" not-found
 is "purge: nothing has failed" "$(system)" running
 is "purge: nothing is left" "$(diff <(echo "$before") \
 	<(guest_exec g "cd / && $root_files") | grep -i ballast || true)" ""
+# It is a file system of its own.
+is "purge: nor in /run" "$(guest_exec g 'ls /run | grep -i ballast' || true)" ""
 away "purged"
 done_testing
