@@ -38,6 +38,9 @@ ok "it has what a driver's pages need" grep -qx CONFIG_DRIVER_PAGES=y "$RUN/conf
 boot
 now "up"
 is "its kernel" "$(guest_exec g 'uname -r')" "$release"
+# shellcheck disable=SC2016
+isnt "its own modules are signed" "$(guest_exec g 'modinfo -F signer \
+	$(find /lib/modules/$(uname -r)/kernel -name "*.ko*" | head -n 1)')" ""
 is "nothing failed" "$(guest_exec g 'systemctl is-system-running')" running
 is "Ballast's modules were built for it" "$(loaded) $(file)" \
 	"ballast $version updates/dkms"
