@@ -278,8 +278,9 @@ static int print_status(struct json_object *reply)
 	print_field("mode", text_of(reply, "mode"));
 	print_field("version", text_of(reply, "version"));
 	print_field("libvirt", text_of(reply, "uri"));
-	print_field("connected",
-		    connected ? "yes" : text_of(reply, "connection-error"));
+	print_field("connected", connected ? "yes" : "no");
+	if (!connected)
+		print_field("why not", text_of(reply, "connection-error"));
 	if (is_true(reply, "releasing"))
 		print_field("releasing", "all memory is being given back");
 	print_field("passes", text_of(reply, "passes"));

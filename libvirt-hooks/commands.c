@@ -20,6 +20,12 @@ static const char *text_of(struct json_object *request, const char *name)
 	       json_object_get_string(v) : NULL;
 }
 
+static void no_connection(struct client *client)
+{
+	control_error(client, "ballastd has no connection to libvirt: %s",
+		      d.connection_error);
+}
+
 /* The guest that is meant; answers itself if there is none. */
 static struct tracked *guest_of(struct client *client, struct json_object *request)
 {
@@ -32,8 +38,11 @@ static struct tracked *guest_of(struct client *client, struct json_object *reque
 	}
 	t = guest_find(name);
 	if (!t || !t->known) {
-		control_error(client, "no guest %s runs; ballastctl list shows which do",
-			      name);
+		if (d.connected)
+			control_error(client, "no guest %s runs; ballastctl list shows which do",
+				      name);
+		else
+			no_connection(client);
 		return NULL;
 	}
 	return t;
@@ -106,6 +115,13 @@ static void run_list(struct client *client, struct json_object *request)
 	for (t = d.guests; t && sorted; t = t->next)
 		if (t->known)
 			sorted[n++] = t;
+	if (!n && !d.connected) {
+		free(sorted);
+		json_object_put(guests);
+		json_object_put(reply);
+		no_connection(client);
+		return;
+	}
 	if (sorted)
 		qsort(sorted, n, sizeof(*sorted), by_name);
 	for (i = 0; i < n; i++)

@@ -9,6 +9,7 @@
 . "$TOP/tests/libvirt/fake.sh"
 
 CTL=${CTL:-$OUT/libvirt/ballastctl}
+DAEMON=${DAEMON:-$OUT/libvirt/ballastd}
 [ -x "$CTL" ] || skip_all "no $CTL: run 'make libvirt'"
 dir=$(mktemp -d)
 trap 'fake_end; rm -rf "$dir"' EXIT
@@ -111,7 +112,7 @@ reply '"mode": "active", "version": "1", "uri": "qemu:///system",
 ctl status
 is "status: status" "$rc" 0
 ok "status: mode" grep -qE '^mode +active$' "$dir/out"
-ok "status: why there is no connection" grep -qE '^connected +gone$' "$dir/out"
+ok "status: why there is no connection" grep -qE '^why not +gone$' "$dir/out"
 ok "status: the pool" grep -qE '^4 KiB +16 GiB +4 GiB +1.6 GiB +taking$' "$dir/out"
 
 reply '"text": "# HELP a b\na 1\n"'
@@ -276,7 +277,28 @@ printf '%s\n' '[ballastd]' 'uri = qemu+unix:///system?socket=/nonexistent' \
 ctl -c "$dir/conf" doctor
 is "doctor without libvirt: status" "$rc" 1
 ok "doctor without libvirt" grep -qE '^  problem +libvirt does not answer' "$dir/out"
+
+# --- ballastd without libvirt: it does not know that there are no guests
+
+echo "socket = $dir/sock" >> "$dir/conf"
+"$DAEMON" -c "$dir/conf" 2> "$dir/log" </dev/null &
+daemon=$!
+for _ in {1..300}; do
+	ctl status
+	[ "$rc" != 0 ] || break
+	sleep 0.1
+done
+ok "no libvirt: status" grep -qE '^connected +no$' "$dir/out"
+ok "no libvirt: status says why" grep -q '^why not .*/nonexistent' "$dir/out"
+for command in list "show web" "pause web"; do
+	# shellcheck disable=SC2086
+	ctl $command
+	refuses "no libvirt: $command" 1 'no connection to libvirt: .*/nonexistent'
+done
+kill $daemon
+wait $daemon || true
+
 echo nonsense >> "$dir/conf"
 ctl -c "$dir/conf" doctor
-ok "doctor: a bad configuration" grep -qE "^  problem +$dir/conf:3: " "$dir/out"
+ok "doctor: a bad configuration" grep -qE "^  problem +$dir/conf:4: " "$dir/out"
 done_testing
