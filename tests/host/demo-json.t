@@ -13,7 +13,8 @@ has() { jq -e "$1" "$json"; }
 ok "it is JSON" has .
 ok "it has rows" has '.rows | type == "array" and length > 0'
 ok "a row has these keys, and no other" has 'all(.rows[]; keys - ["note"] ==
-	["all", "by_hand", "goal", "modules", "name", "ok", "stock", "unit"])'
+	["all", "by_hand", "goal", "left_out", "modules", "name", "ok", "stock",
+	"unit"])'
 ok "names are words, each once" has '[.rows[].name] | length ==
 	(unique | length) and all(.[]; test("^[a-z_0-9]+$"))'
 ok "figures are numbers, or null" has 'all(.rows[]; [.stock, .by_hand,
