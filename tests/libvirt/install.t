@@ -36,12 +36,12 @@ ok "make install once more" installed
 is "settings stay as they are" "$(tail -n 1 "$root/etc/ballast/ballastd.conf")" \
 	'# mine'
 ok "under another prefix" installed PREFIX=/opt/ballast
-ok "the unit knows where" grep -qx 'ExecStart=/opt/ballast/sbin/ballastd' \
-	"$root/opt/ballast/lib/systemd/system/ballastd.service"
+is "the unit knows where" "$(grep -c '=/opt/ballast/sbin/ballastd' \
+	"$root/opt/ballast/lib/systemd/system/ballastd.service")" 2
 
 unit=$root/usr/lib/systemd/system/ballastd.service
 if command -v systemd-analyze >/dev/null; then
-	sed "s|^ExecStart=|&$root|" "$unit" > "$root/ballastd.service"
+	sed "s|=/usr/sbin/|=$root/usr/sbin/|" "$unit" > "$root/ballastd.service"
 	is "systemd takes the unit" \
 		"$(systemd-analyze verify --man=no "$root/ballastd.service" 2>&1)" ""
 	# 0 is best, 10 is worst; what is left is that it is root, and has sockets.
