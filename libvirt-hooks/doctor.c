@@ -377,35 +377,44 @@ static void look_at_qemu(struct guest_facts *facts)
  */
 #define MAX_HUNG	5
 
+static void check_unknown(struct report *report, const struct host_facts *host,
+			  const char *name, const char *why)
+{
+	struct guest_facts facts = { .host = host };
+
+	snprintf(facts.info.name, sizeof(facts.info.name), "%s", name);
+	error_set(&facts.error, "%s", why);
+	check_guest(report, &facts);
+}
+
 static void examine_guest(const struct libvirt *libvirt,
 			  const struct config *config,
 			  const struct host_facts *host, const char *name,
 			  struct report *report)
 {
-	struct inquiry *inquiry = calloc(1, sizeof(*inquiry));
-	struct guest_facts *facts = &inquiry->facts, unknown = { 0 };
 	static unsigned int hung;
+	struct guest_facts *facts;
+	struct inquiry *inquiry;
 
+	if (hung == MAX_HUNG) {
+		check_unknown(report, host, name,
+			      "not asked, since others before it do not answer: name it to have it asked");
+		return;
+	}
+	inquiry = calloc(1, sizeof(*inquiry));
 	if (!inquiry)
 		return;
+	facts = &inquiry->facts;
 	inquiry->connection = libvirt->connection;
 	inquiry->config = config;
 	inquiry->qmp = libvirt->writable;
 	facts->host = host;
 	facts->now = time(NULL);
 	snprintf(facts->info.name, sizeof(facts->info.name), "%s", name);
-	if (hung == MAX_HUNG || in_time(ask_guest, inquiry)) {
+	if (in_time(ask_guest, inquiry)) {
 		/* Not freed: the thread may still write to it. */
-		unknown.host = host;
-		snprintf(unknown.info.name, sizeof(unknown.info.name), "%s", name);
-		if (hung == MAX_HUNG)
-			error_set(&unknown.error,
-				  "not asked, since %d before it do not answer; ballastctl doctor %s asks it",
-				  MAX_HUNG, name);
-		else
-			error_set(&unknown.error, "its QEMU does not answer libvirt");
-		hung += hung < MAX_HUNG;
-		check_guest(report, &unknown);
+		check_unknown(report, host, name, "its QEMU does not answer libvirt");
+		hung++;
 		return;
 	}
 	take_qemu(inquiry);
