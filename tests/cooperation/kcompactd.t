@@ -234,7 +234,9 @@ test_after_kswapd()
 	test_file "$1" kswapd 0
 	is "kswapd: when it sleeps, all are served" "$(for i in 0 1 2; do
 		answer "$1" $i | cut -d ' ' -f 1; done | paste -sd ' ')" "0 0 0"
-	# Some become free as kswapd ends.
+	# And so the pattern of the one above is right.
+	isnt "kswapd: in runs of their own" "$(trace "$1" "$runs")" 0
+	# Others may free some meanwhile.
 	between "kswapd: the most that one has asked for, and little more" \
 		"$(free_blocks "$1")" $((free + 40)) $((free + 80))
 	defragment "$1"
