@@ -104,7 +104,7 @@ static int by_name(const void *a, const void *b)
 
 static void run_list(struct client *client, struct json_object *request)
 {
-	struct json_object *reply = control_ok(), *guests = json_object_new_array();
+	struct json_object *reply, *guests;
 	struct tracked *t, **sorted;
 	unsigned int i, n = 0;
 
@@ -117,11 +117,11 @@ static void run_list(struct client *client, struct json_object *request)
 			sorted[n++] = t;
 	if (!n && !d.connected) {
 		free(sorted);
-		json_object_put(guests);
-		json_object_put(reply);
 		no_connection(client);
 		return;
 	}
+	reply = control_ok();
+	guests = json_object_new_array();
 	if (sorted)
 		qsort(sorted, n, sizeof(*sorted), by_name);
 	for (i = 0; i < n; i++)
