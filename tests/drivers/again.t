@@ -34,12 +34,7 @@ populate()
 # MiB that the host has for the guest.
 host_has()
 {
-	local kib=0 key
-
-	for key in Rss Shared_Hugetlb Private_Hugetlb; do
-		kib=$((kib + $(smaps_ram_kib "$1" $key)))
-	done
-	echo $((kib / 1024))
+	echo $(($(smaps_ram_kib "$1" Rss Shared_Hugetlb Private_Hugetlb) / 1024))
 }
 
 given() { guest_exec "$1" "sed -n 's/^given_again //p' $STATS"; }

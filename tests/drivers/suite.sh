@@ -120,7 +120,8 @@ test_fragmented()
 # What the host holds of the guest on small pages, in KiB.
 host_small()
 {
-	echo $(($(smaps_ram_kib "$1" Rss) - $(smaps_ram_kib "$1" AnonHugePages)))
+	smaps_ram "$1" | awk '{ n[$1] = $2 }
+		END { print n["Rss:"] - n["AnonHugePages:"] }'
 }
 
 # singles_mapping NAME COLUMN: what the framework says of the single pages.

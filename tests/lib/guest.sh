@@ -624,17 +624,25 @@ smaps_kib()
 	awk -v k="$2:" '$1 == k {print $2}' "/proc/$(guest_pid "$1")/smaps_rollup"
 }
 
-# smaps_ram_kib NAME KEY...: of the mapping that is the guest's memory, summed up. With
+# smaps_ram NAME: "KEY: KIB" of the mapping that is the guest's memory, summed up; all
+# of one moment, for a guest that reports its free pages has less in the next. With
 # virtio-mem there are two: RAM_MIB is the size of the smaller one then.
-smaps_ram_kib()
+smaps_ram()
 {
-	awk -v keys=" ${*:2} " -v size=$((${RAM_MIB:-$(guest_mib "$1")} * 1024)) '
+	awk -v size=$((${RAM_MIB:-$(guest_mib "$1")} * 1024)) '
 		/^[0-9a-f]+-[0-9a-f]+ / { ours = $2 ~ /^rw-/ }
 		$1 == "Size:" { in_ram = ours && $2 >= size }
-		in_ram && index(keys, " " substr($1, 1, length($1) - 1) " ") {
-			n += $2
-		}
-		END { print n + 0 }' "/proc/$(guest_pid "$1")/smaps"
+		in_ram && $3 == "kB" { n[$1] += $2 }
+		END { for (key in n) print key, n[key] }' \
+		"/proc/$(guest_pid "$1")/smaps"
+}
+
+# smaps_ram_kib NAME KEY...: the sum of these.
+smaps_ram_kib()
+{
+	smaps_ram "$1" | awk -v keys=" ${*:2} " '
+		index(keys, " " substr($1, 1, length($1) - 1) " ") { n += $2 }
+		END { print n + 0 }'
 }
 
 host_rss() { smaps_kib "$1" Rss; }
@@ -642,9 +650,10 @@ host_rss() { smaps_kib "$1" Rss; }
 # thp_share NAME [ram]: per cent of what the host holds that is on huge pages.
 thp_share()
 {
-	local of=smaps_kib
+	local of=(cat "/proc/$(guest_pid "$1")/smaps_rollup")
 
-	[ -z "${2:-}" ] || of=smaps_ram_kib
-	awk -v a="$($of "$1" AnonHugePages)" -v r="$($of "$1" Rss)" \
-		'BEGIN { printf "%.1f\n", r ? 100 * a / r : 0 }'
+	[ -z "${2:-}" ] || of=(smaps_ram "$1")
+	"${of[@]}" | awk '{ n[$1] = $2 }
+		END { rss = n["Rss:"]
+			printf "%.1f\n", rss ? 100 * n["AnonHugePages:"] / rss : 0 }'
 }
