@@ -42,8 +42,11 @@
 
 /* How long free blocks are collected before the host hears of them. */
 #define BALLOON_COLLECT_JIFFIES	max(HZ / 10, 1)
-/* How many blocks at once the host gets, where there are so many. */
-#define BALLOON_SEND_BATCH	256U
+/*
+ * How many blocks at once the host gets, where there are so many. More make
+ * longer ranges; fewer let it begin earlier, while the rest are collected.
+ */
+#define BALLOON_SEND_BATCH	1024U
 /* How many blocks at once the allocator is asked for. */
 #define BALLOON_ALLOC_BATCH	32U
 /*
