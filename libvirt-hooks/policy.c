@@ -256,15 +256,15 @@ static bool by_size(const struct snapshot *s, const struct guest *g)
 	return g->pool || s->config->budget.kib || s->config->budget.share;
 }
 
-/* What was given counts as in use as QEMU grows, or after a while. */
+/* What was given counts as in use as what is counted grows, or after a while. */
 static void use_granted(const struct snapshot *s, const struct guest *g,
 			struct memory *m)
 {
-	uint64_t used = m->rss ? less(rss_of(g), m->rss) : 0;
+	uint64_t was = by_size(s, g) ? m->actual : m->rss;
+	uint64_t is = by_size(s, g) ? g->actual : rss_of(g);
 
-	if (by_size(s, g))
-		used = max_u64(used, less(g->actual, m->actual));
-	m->granted = less(m->granted, used);
+	if (was)
+		m->granted = less(m->granted, less(is, was));
 	if (!recent(s->now, m->granted_when, USE_TIME))
 		m->granted = 0;
 	m->rss = rss_of(g);

@@ -652,10 +652,19 @@ static void test_granted_is_not_granted_twice(void **state)
 	assert_near(w.guest[0].target - 2 * GIB, 100 * MIB, 2 * MIB);
 	g->memory.rss = g->rss;
 	g->pool = 0;
-	/* Of a budget it is used as soon as the guest has it. */
+	/* Nor does it of a budget, which knows what guests have and not their use. */
 	g->memory.granted_when = w.s.now - 10 * SECOND;
 	w.config.budget.kib = 16 * GIB;
+	g->memory.actual = g->actual;
+	g->memory.granted = 300 * MIB;
+	g->memory.rss = g->rss - 200 * MIB;
+	run();
+	assert_near(w.guest[0].target - 2 * GIB, 100 * MIB, 2 * MIB);
+	g->memory.rss = g->rss;
+	/* Of a budget it is used as soon as the guest has it. */
+	g->memory.granted_when = w.s.now - 10 * SECOND;
 	g->memory.actual = g->actual - 300 * MIB;
+	g->memory.granted = 300 * MIB;
 	run();
 	assert_near(w.guest[0].target - 2 * GIB, 400 * MIB, 2 * MIB);
 }
