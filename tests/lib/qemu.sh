@@ -347,14 +347,14 @@ vm_migrate()
 # vm_parameters NAME JSON: of migration.
 vm_parameters() { vm_do "$1" migrate-set-parameters "$2" >/dev/null; }
 
-# vm_migration NAME STATE [SECONDS]: until QEMU has said that its (first)
-# migration is there. Says why not.
+# vm_migration NAME STATE [SECONDS [MARK]]: until QEMU has said that its migration
+# (the first, or the first since MARK) is there. Says why not.
 vm_migration()
 {
 	local event
 
 	event=$(vm_wait_event "$1" '"MIGRATION".*"('"$2"'|failed|cancelled)"' \
-		"${3:-120}" 1) || true
+		"${3:-120}" "${4:-1}") || true
 	[[ $event != *\"$2\"* ]] || return 0
 	echo "$1: migration is not $2: $(vm_do "$1" query-migrate | jq -c \
 		'{status, "error-desc"}'; tail -n 2 "$RUN/vm/$1/log")" >&2

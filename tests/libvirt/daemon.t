@@ -96,6 +96,8 @@ guest_exec a 'killall memsteady'
 # --- who is left alone
 
 ok "pause" ctl pause b
+# It may still follow an order of before.
+ballastd_passes 2
 was=$(actual b)
 ballastd_passes 4
 is "b stays as it is" "$(actual b) $(state b)" "$was paused"
@@ -129,6 +131,8 @@ ok "good metadata" until_true 20 guest_is b '.minimum == 307200'
 
 ctl resume --all >/dev/null
 ctl pause a >/dev/null
+# It may still follow an order of before.
+ballastd_passes 2
 was=$(actual a)
 ballastd_stop KILL
 is "ballastd is killed: guests keep what they have" "$(actual a)" "$was"
@@ -179,11 +183,17 @@ ballastd_passes 3
 is "once" "$(tail -n "+$mark" "$RUN/ballastd.log" | grep -c "record: ")" 1
 ok "what was recorded can be replayed" eval \
 	'ctl replay <(head -n 1 "$RUN/full/record") >/dev/null'
-umount "$RUN/full"
+umount -l "$RUN/full"
 
 # --- things die while memory moves
 
 ok "contents are in a" hold a start --mib 60 --pattern regular --keep 1/2
+# What b was set to may be heard of after the resume, and is somebody else's order then.
+comes_back()
+{
+	! state_is b override || ctl resume b >/dev/null
+	guest_is b '.state == "managed" or .state == "pressure"'
+}
 for victim in ballastd libvirtd both b libvirtd ballastd; do
 	guest_exec a 'killall -q memsteady; rm -f /run/steady
 		setsid memsteady 200 /run/steady 100 > /run/steady.log 2>&1 \
@@ -200,8 +210,7 @@ for victim in ballastd libvirtd both b libvirtd ballastd; do
 		guest_start b --balloon ballast --mem $MEM --fpr on --autodeflate on ;;
 	esac
 	ctl resume --all >/dev/null 2>&1 || true
-	ok "$victim is killed: the loop comes back" until_true 60 guest_is b \
-		'.state == "managed" or .state == "pressure"'
+	ok "$victim is killed: the loop comes back" until_true 60 comes_back
 	ok "$victim is killed: the load lives" until_guest a 60 '[ -e /run/steady ]'
 done
 is "contents of a are whole" "$(hold a check | grep -c ^OK)" "$(hold a check | wc -l)"

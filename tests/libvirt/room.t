@@ -73,7 +73,10 @@ else
 	define c --balloon ballast --mem 2048 --backing hugetlb
 	is "no huge pages are left" "$(hugepages_available)" $((pool - 2048))
 	ok "without the hook c does not start" starts_not c
+	# It restarts libvirtd, and ballastd must know again who runs.
+	mark=$(ballastd_mark)
 	hook_install
+	ok "ballastd is back" ballastd_says "$mark" 60 "2 guests run"
 	ok "with the hook c starts" starts c
 	comment "a has $(balloon_actual a), b has $(balloon_actual b) MiB"
 	ok "c uses its memory" guest_exec c \

@@ -188,6 +188,8 @@ postcopy_at()
 # guest as it was when it was begun.
 snapshot()
 {
+	local mark
+
 	section "$1: background snapshot"
 	at "$1" 5000
 	vm_capabilities "$1" background-snapshot
@@ -200,9 +202,11 @@ snapshot()
 		cat >> $RUN/snapshot
 	END
 	rm -f "$RUN/go"
+	# savevm is a migration, too.
+	mark=$(vm_mark "$1")
 	vm_do "$1" migrate '{"uri": "exec:sh '"$RUN/slow"'"}' >/dev/null ||
 		{ skip "$1" "no background snapshots here"; return; }
-	ok "$1: snapshot: it begins" vm_migration "$1" active
+	ok "$1: snapshot: it begins" vm_migration "$1" active 120 "$mark"
 	# What the guest in the snapshot needs is free in the one that goes on,
 	# and so it is in the balloon soon.
 	hold "$1" stop
@@ -211,7 +215,7 @@ snapshot()
 	hold "$1" start --mib 60 --pattern regular --keep 1/4 >/dev/null
 	still "$1" "snapshot: it is still being written" active
 	touch "$RUN/go"
-	ok "$1: snapshot: it is complete" vm_migration "$1" completed
+	ok "$1: snapshot: it is complete" vm_migration "$1" completed 120 "$mark"
 	settled "$1" "$1: snapshot: the guest goes on" $MUCH
 
 	vm_next "$1"
