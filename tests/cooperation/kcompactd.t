@@ -236,7 +236,7 @@ test_after_kswapd()
 		answer "$1" $i | cut -d ' ' -f 1; done | paste -sd ' ')" "0 0 0"
 	# And so the pattern of the one above is right.
 	isnt "kswapd: in runs of their own" "$(trace "$1" "$runs")" 0
-	# Others may free some meanwhile.
+	# Some may come from the CPUs' own lists, which hold free blocks, too.
 	between "kswapd: the most that one has asked for, and little more" \
 		"$(free_blocks "$1")" $((free + 40)) $((free + 80))
 	defragment "$1"

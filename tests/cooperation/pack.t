@@ -72,6 +72,8 @@ test_pack()
 	ok "$what: it begins" until_guest "$1" 60 \
 		"! grep -q \"^pack_passes ${B[pack_passes]}\\\$\" \
 			/sys/kernel/debug/virtio_balloon/*"
+	# From then on the reason is this pass's.
+	looks "$1" 1
 	ok "$what: it ends" until_guest "$1" 200 "$(pack_is 'little|futile')"
 	# Reporting follows, two seconds later or after each other.
 	until_true 60 eval "[ \$(host_rss $1) -le \

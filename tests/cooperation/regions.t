@@ -172,7 +172,7 @@ kernels "ballast debug -- stock" "$@"
 for kernel in "${kernels[@]}"; do
 	comment "kernel: $kernel"
 	guest_start a --kernel $kernel --qemu patched --balloon ballast \
-		--mem 1536 --fpr on
+		--mem 1536 --fpr on --params pack_cpu=0
 	snap a
 	OOM=${B[oom_kill]}
 	# Or what is empty would be filled again.

@@ -13,8 +13,15 @@ export BOOT_TIMEOUT=300
 
 STATS='/sys/kernel/debug/virtio_balloon/*'
 
+# MiB that the host has for the guest.
+host_has()
+{
+	echo $(($(smaps_ram_kib "$1" Rss Shared_Hugetlb Private_Hugetlb) / 1024))
+}
+
 # populate NAME: the host has a page of its own for each of the guest's, and the
-# guest's memory is what it was: each is written over itself.
+# guest's memory is what it was: each is written over itself. Prints the MiB that
+# the host has then; the guest that goes on may report free pages.
 populate()
 {
 	local start
@@ -28,13 +35,8 @@ populate()
 		bs=2M iflag=skip_bytes oflag=seek_bytes conv=notrunc \
 		skip=$((16#$start)) seek=$((16#$start)) \
 		count=$(($(guest_mib "$1") / 2)) status=none
+	host_has "$1"
 	vsh resume "$1" >/dev/null
-}
-
-# MiB that the host has for the guest.
-host_has()
-{
-	echo $(($(smaps_ram_kib "$1" Rss Shared_Hugetlb Private_Hugetlb) / 1024))
 }
 
 given() { guest_exec "$1" "sed -n 's/^given_again //p' $STATS"; }
@@ -56,8 +58,7 @@ give()
 	snap "$name"
 	is "$what: nothing was given again so far" "${B[given_again]}" \
 		"$GIVEN"
-	populate "$name"
-	has=$(host_has "$name")
+	has=$(populate "$name")
 	is "$what: the host has memory for all of the guest" "$has" "$mem"
 	sent=${B[ranges_sent]}
 	mark=$(log_mark "$name")

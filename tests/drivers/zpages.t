@@ -74,8 +74,10 @@ kernel_tests()
 		until awk '\$1 == \"zpages-torture\" && \$3 > 100 { n++ }
 				END { exit !n }' \
 			/sys/kernel/debug/driver_pages/mappings ||
-		      [ -e /run/torture.end ]; do usleep 10000; done"
-	include kit "zpages-torture busy contents=no pages=64 moves=$(($2 / 4))"
+		      [ -e /run/torture.end ]; do usleep 10000; done
+		echo zpages-torture busy contents=no pages=64 \
+			moves=$(($2 / 4)) > $KIT/run"
+	include in_guest "cat $KIT/run"
 	ok "all of that: it ends" until_guest a 300 '[ -e /run/torture.end ]'
 	include in_guest 'cat /run/torture.tap'
 	in_guest ': > /run/stop'

@@ -311,11 +311,15 @@ guest_running()
 
 guest_stop()
 {
-	local name
+	local name from
 
 	for name; do
 		! is_vm "$name" || { vm_stop "$name"; continue; }
-		vsh destroy "$name" >/dev/null 2>&1 || true
+		from=$(($(wc -l < "$RUN/events") + 1))
+		# Or the next one of that name takes this for its own end.
+		! vsh destroy "$name" >/dev/null 2>&1 ||
+			wait_line 10 "$RUN/events" "$from" \
+				"'lifecycle'.*'$name'.*Stopped" >/dev/null || true
 		rm -f "$RUN/$name.disk"
 	done
 }
@@ -399,7 +403,8 @@ guest_check_log()
 		! guest_running "$1" || guest_exec "$1" dmesg
 	} > "$RUN/$1.messages"
 	if grep -aE "$bad" "$RUN/$1.messages" |
-	   grep -avE "${GUEST_LOG_ALLOW:-^$}" | head -n 20; then
+	   grep -avE "${GUEST_LOG_ALLOW:-^$}" > "$RUN/$1.bad"; then
+		head -n 20 "$RUN/$1.bad"
 		return 1
 	fi
 }
