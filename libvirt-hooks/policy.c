@@ -256,14 +256,19 @@ static bool by_size(const struct snapshot *s, const struct guest *g)
 	return g->pool || s->config->budget.kib || s->config->budget.share;
 }
 
-/* What was given counts as in use as what is counted grows, or after a while. */
+/*
+ * What was given counts as in use when the balloon has given it, if sizes count;
+ * or as QEMU grows; or after a while.
+ */
 static void use_granted(const struct snapshot *s, const struct guest *g,
 			struct memory *m)
 {
 	uint64_t was = by_size(s, g) ? m->actual : m->rss;
 	uint64_t is = by_size(s, g) ? g->actual : rss_of(g);
 
-	if (was)
+	if (by_size(s, g) && m->target)
+		m->granted = m->granted ? less(m->target, g->actual) : 0;
+	else if (was)
 		m->granted = less(m->granted, less(is, was));
 	if (!recent(s->now, m->granted_when, USE_TIME))
 		m->granted = 0;

@@ -642,31 +642,56 @@ static void test_granted_is_not_granted_twice(void **state)
 	g->memory.granted_when = w.s.now - 31 * SECOND;
 	run();
 	assert_near(w.guest[0].target - 2 * GIB, 400 * MIB, 2 * MIB);
-	/* That does not tell of huge pages of a pool. */
+	/* That does not tell of huge pages of a pool: the balloon's size does. */
 	w.s.nr_pools = 2;
 	w.pools[1] = w.pools[0];
 	g->pool = 1;
 	g->memory.granted_when = w.s.now - 10 * SECOND;
+	g->memory.target = g->actual + 300 * MIB;
+	g->memory.target_when = w.s.now - SECOND;
 	g->memory.rss = g->rss - 200 * MIB;
-	run();
-	assert_near(w.guest[0].target - 2 * GIB, 100 * MIB, 2 * MIB);
-	g->memory.rss = g->rss;
-	g->pool = 0;
-	/* Nor does it of a budget, which knows what guests have and not their use. */
-	g->memory.granted_when = w.s.now - 10 * SECOND;
-	w.config.budget.kib = 16 * GIB;
-	g->memory.actual = g->actual;
-	g->memory.granted = 300 * MIB;
-	g->memory.rss = g->rss - 200 * MIB;
-	run();
-	assert_near(w.guest[0].target - 2 * GIB, 100 * MIB, 2 * MIB);
-	g->memory.rss = g->rss;
-	/* Of a budget it is used as soon as the guest has it. */
-	g->memory.granted_when = w.s.now - 10 * SECOND;
-	g->memory.actual = g->actual - 300 * MIB;
-	g->memory.granted = 300 * MIB;
 	run();
 	assert_near(w.guest[0].target - 2 * GIB, 400 * MIB, 2 * MIB);
+	assert_near(w.guest[0].memory.granted, 400 * MIB, 2 * MIB);
+	g->pool = 0;
+	/* Nor of a budget. */
+	w.config.budget.kib = 16 * GIB;
+	run();
+	assert_near(w.guest[0].target - 2 * GIB, 400 * MIB, 2 * MIB);
+	g->memory.rss = g->rss;
+	/* It is there. */
+	g->memory.target = g->actual;
+	run();
+	assert_near(w.guest[0].target - 2 * GIB, 400 * MIB, 2 * MIB);
+	assert_near(w.guest[0].memory.granted, 400 * MIB, 2 * MIB);
+}
+
+/* Sizes are heard of by events and statistics, of which one may be older. */
+static void test_granted_is_what_is_to_come(void **state)
+{
+	static const uint64_t sizes[] = { 2000, 2100, 2050, 2150, 1900, 2200 };
+	struct guest *g = pressed(2000 * MIB);
+	struct memory *m = &g->memory;
+
+	w.config.budget.kib = 16 * GIB;
+	w.pools[0].avail = 0;
+	m->target = 2300 * MIB;
+	m->target_when = w.s.now;
+	m->from = 2000 * MIB;
+	m->actual = 2000 * MIB;
+	m->granted = 300 * MIB;
+	m->granted_when = w.s.now;
+	for (unsigned int i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+		g->actual = sizes[i] * MIB;
+		run();
+		assert_int_equal(w.guest[0].memory.granted,
+				 2300 * MIB - g->actual);
+		*m = w.guest[0].memory;
+	}
+	/* A smaller order revokes it. */
+	m->target = 2200 * MIB;
+	run();
+	assert_int_equal(w.guest[0].memory.granted, 0);
 }
 
 /* It can't have more than its maximum, and others need not give more. */
@@ -1913,6 +1938,7 @@ int main(void)
 		test(test_huge_failures_at_maximum), test(test_shortfall),
 		test(test_grant), test(test_grant_is_limited),
 		test(test_granted_is_not_granted_twice),
+		test(test_granted_is_what_is_to_come),
 		test(test_grant_to_maximum),
 		test(test_pressure_takes_from_others), test(test_frozen_keep),
 		test(test_dead_band), test(test_rate),
