@@ -20,7 +20,7 @@ host_has()
 }
 
 # populate NAME: the host has a page of its own for each of the guest's, and the
-# guest's memory is what it was: each is written over itself. Prints the MiB that
+# guest's memory is what it was: each is written over itself. HAS is the MiB that
 # the host has then; the guest that goes on may report free pages.
 populate()
 {
@@ -35,7 +35,7 @@ populate()
 		bs=2M iflag=skip_bytes oflag=seek_bytes conv=notrunc \
 		skip=$((16#$start)) seek=$((16#$start)) \
 		count=$(($(guest_mib "$1") / 2)) status=none
-	host_has "$1"
+	HAS=$(host_has "$1")
 	vsh resume "$1" >/dev/null
 }
 
@@ -53,20 +53,20 @@ same() { setmem_pages "$1" "$(guest_exec "$1" "sed -n 's/^target //p' $STATS")";
 # at least that many MiB are the host's again then.
 give()
 {
-	local what=$1 name=$2 pages=$3 least=$4 has given sent mark
+	local what=$1 name=$2 pages=$3 least=$4 given sent mark
 
 	snap "$name"
 	is "$what: nothing was given again so far" "${B[given_again]}" \
 		"$GIVEN"
-	has=$(populate "$name")
-	is "$what: the host has memory for all of the guest" "$has" "$mem"
+	populate "$name"
+	is "$what: the host has memory for all of the guest" "$HAS" "$mem"
 	sent=${B[ranges_sent]}
 	mark=$(log_mark "$name")
 	same "$name"
 	given=$((GIVEN + B[actual]))
 	ok "$what: all of it goes again" until_given "$name" $given
 	between "$what: the host has that memory back" \
-		$((has - $(host_has "$name"))) "$least" "$mem"
+		$((HAS - $(host_has "$name"))) "$least" "$mem"
 	snap "$name"
 	is "$what: each page once" "${B[given_again]}" $given
 	is "$what: the balloon is as it was" \

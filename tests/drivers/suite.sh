@@ -280,7 +280,7 @@ test_offline()
 	mark=$(less_since "$1" "$mark" $want)
 	ok "offline: contents are whole" hold "$1" check
 	guest_exec "$1" "echo online > $memory/state"
-	ok "offline: the balloon grows again" wait_pages "$1" $want 60 "$mark"
+	ok "offline: the balloon is as large again" wait_pages "$1" $want 60 "$mark"
 	ok "offline: contents are whole after" hold "$1" check
 	hold "$1" stop
 	balloon_pages "$1" 0

@@ -70,14 +70,13 @@ kernel_tests()
 			echo 1 > /proc/sys/vm/compact_memory
 		done) > /dev/null 2>&1 &
 		(cat $T/torture > /run/torture.tap; : > /run/torture.end) \
-			> /dev/null 2>&1 &
-		until awk '\$1 == \"zpages-torture\" && \$3 > 100 { n++ }
+			> /dev/null 2>&1 &"
+	include in_guest "until awk '\$1 == \"zpages-torture\" && \$3 > 100 { n++ }
 				END { exit !n }' \
 			/sys/kernel/debug/driver_pages/mappings ||
 		      [ -e /run/torture.end ]; do usleep 10000; done
 		echo zpages-torture busy contents=no pages=64 \
-			moves=$(($2 / 4)) > $KIT/run"
-	include in_guest "cat $KIT/run"
+			moves=$(($2 / 4)) > $KIT/run && cat $KIT/run" 600
 	ok "all of that: it ends" until_guest a 300 '[ -e /run/torture.end ]'
 	include in_guest 'cat /run/torture.tap'
 	in_guest ': > /run/stop'

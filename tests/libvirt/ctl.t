@@ -285,7 +285,7 @@ echo "socket = $dir/sock" >> "$dir/conf"
 daemon=$!
 for _ in {1..300}; do
 	ctl status
-	! grep -q '^why not .' "$dir/out" || break
+	! grep -q '^why not .*/nonexistent' "$dir/out" || break
 	sleep 0.1
 done
 ok "no libvirt: status" grep -qE '^connected +no$' "$dir/out"
