@@ -42,12 +42,7 @@
 
 /* How long free blocks are collected before the host hears of them. */
 #define BALLOON_COLLECT_JIFFIES	max(HZ / 10, 1)
-/* How many blocks are sorted at once: more make longer ranges. */
-#define BALLOON_SORT_BATCH	1024U
-/*
- * How many blocks at once the host gets. The in-tree device does nothing else
- * until it has discarded all of a buffer, and with PFNs we hold the balloon lock.
- */
+/* How many blocks at once the host gets, where there are so many. */
 #define BALLOON_SEND_BATCH	256U
 /* How many blocks at once the allocator is asked for. */
 #define BALLOON_ALLOC_BATCH	32U
@@ -85,8 +80,6 @@ static int send_ranges(struct virtio_balloon *vb)
 
 	BUILD_BUG_ON(BALLOON_RANGES_MAX > PAGE_REPORTING_CAPACITY);
 
-	if (!nr)
-		return 0;
 	sg_init_table(sg, nr);
 	for (i = 0; i < nr; i++)
 		sg_set_page(&sg[i], pfn_to_page(ranges->range[i].pfn),
@@ -116,15 +109,12 @@ static int collect_block(struct virtio_balloon *vb, unsigned long pfn)
 
 static int report_blocks(struct virtio_balloon *vb, struct list_head *blocks)
 {
-	unsigned int nr = 0;
 	struct page *block;
 	int err;
 
 	vb->ranges.nr = 0;
 	list_for_each_entry(block, blocks, lru) {
 		err = collect_block(vb, page_to_pfn(block));
-		if (!err && ++nr % BALLOON_SEND_BATCH == 0)
-			err = send_ranges(vb);
 		if (err)
 			return err;
 	}
@@ -453,15 +443,14 @@ static enum balloon_shortage balloon_why_short(struct virtio_balloon *vb)
  */
 unsigned int balloon_take_blocks(struct virtio_balloon *vb, unsigned int nr)
 {
-	unsigned int batch = vb->use_ranges ? BALLOON_SORT_BATCH :
-					      BALLOON_SEND_BATCH;
 	unsigned long end = jiffies + BALLOON_COLLECT_JIFFIES;
 	unsigned int got, taken = 0;
 	enum balloon_shortage why;
 	LIST_HEAD(blocks);
 
 	do {
-		got = take_free_blocks(vb, min(nr - taken, batch), &blocks, end);
+		got = take_free_blocks(vb, min(nr - taken, BALLOON_SEND_BATCH),
+				       &blocks, end);
 		taken += got;
 		if (got && !inflate_blocks(vb, &blocks, got))
 			return 0;
