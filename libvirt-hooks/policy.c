@@ -263,13 +263,12 @@ static bool by_size(const struct snapshot *s, const struct guest *g)
 static void use_granted(const struct snapshot *s, const struct guest *g,
 			struct memory *m)
 {
-	uint64_t was = by_size(s, g) ? m->actual : m->rss;
-	uint64_t is = by_size(s, g) ? g->actual : rss_of(g);
-
-	if (by_size(s, g) && m->target)
-		m->granted = m->granted ? less(m->target, g->actual) : 0;
-	else if (was)
-		m->granted = less(m->granted, less(is, was));
+	if (!by_size(s, g))
+		m->granted = less(m->granted, m->rss ? less(rss_of(g), m->rss) : 0);
+	else if (!m->target)
+		m->granted = less(m->granted, less(g->actual, m->actual));
+	else if (m->granted)
+		m->granted = less(m->target, g->actual);
 	if (!recent(s->now, m->granted_when, USE_TIME))
 		m->granted = 0;
 	m->rss = rss_of(g);
