@@ -11,7 +11,6 @@ guests "$@"
 export BOOT_TIMEOUT=300
 
 BALLOON='/sys/kernel/debug/virtio_balloon/*'
-HOLDOFF=/sys/module/virtio_balloon/parameters/oom_holdoff
 PARAMS=/sys/module/virtio_balloon/parameters
 
 section() { comment "$SECONDS s: $*"; }
@@ -66,7 +65,7 @@ test_growth()
 	before=${B[actual]}
 	relief_mark
 	# However long it takes to look.
-	guest_exec "$1" "echo 60 > $HOLDOFF"
+	guest_exec "$1" "echo 60 > $PARAMS/oom_holdoff"
 	ok "growth: two processes get $mib MiB" \
 		hold "$1" start --mib "$mib" --pattern none
 	snap "$1"
@@ -74,7 +73,7 @@ test_growth()
 	between "growth: before the guest ran out" \
 		$((B[pressure_deflations] - EARLY)) 1 1000
 	is "growth: the balloon says why" "${B[shortfall_reason]}" pressure
-	guest_exec "$1" "echo 2 > $HOLDOFF"
+	guest_exec "$1" "echo 2 > $PARAMS/oom_holdoff"
 	ok "growth: the host sees it" until_true 10 told "$1"
 	ok "growth: contents are whole" hold "$1" check
 	hold "$1" stop

@@ -276,6 +276,12 @@ wait_up()
 	}
 }
 
+# wait_stopped SECONDS NAME FROM: until libvirt has said so, since that line of its events.
+wait_stopped()
+{
+	wait_line "$1" "$RUN/events" "$3" "'lifecycle'.*'$2'.*Stopped" > /dev/null
+}
+
 # guest_reboot NAME [COMMAND...]: as its user would, who does that before it is up
 # again. Its QEMU stays.
 guest_reboot()
@@ -295,8 +301,7 @@ guest_poweroff()
 
 	from=$(($(wc -l < "$RUN/events") + 1))
 	vsh shutdown "$1" --mode agent > /dev/null
-	wait_line "${2:-120}" "$RUN/events" "$from" \
-		"'lifecycle'.*'$1'.*Stopped" > /dev/null ||
+	wait_stopped "${2:-120}" "$1" "$from" ||
 		die "guest $1 does not stop; see ${RUN#"$TOP"/}/$1.console"
 }
 
@@ -318,8 +323,7 @@ guest_stop()
 		from=$(($(wc -l < "$RUN/events") + 1))
 		# Or the next one of that name takes this for its own end.
 		! vsh destroy "$name" >/dev/null 2>&1 ||
-			wait_line 10 "$RUN/events" "$from" \
-				"'lifecycle'.*'$name'.*Stopped" >/dev/null || true
+			wait_stopped 10 "$name" "$from" || true
 		rm -f "$RUN/$name.disk"
 	done
 }
